@@ -1,0 +1,37 @@
+"""Several processes that train together: the only package that imports ``torch.distributed``."""
+
+from dettoolkit.distributed.collectives import (
+    all_agree,
+    any_process,
+    barrier,
+    broadcast_object,
+    gather_objects,
+    is_main_process,
+    local_rank,
+    mean_over_processes,
+    rank,
+    sum_over_processes,
+    world_size,
+)
+from dettoolkit.distributed.data_parallel import wrap_ddp
+from dettoolkit.distributed.process_group import destroy, initialize
+from dettoolkit.distributed.sharding import merge_shards, shard_indices
+
+__all__ = [
+    "all_agree",
+    "any_process",
+    "barrier",
+    "broadcast_object",
+    "destroy",
+    "gather_objects",
+    "initialize",
+    "is_main_process",
+    "local_rank",
+    "mean_over_processes",
+    "merge_shards",
+    "rank",
+    "shard_indices",
+    "sum_over_processes",
+    "world_size",
+    "wrap_ddp",
+]
