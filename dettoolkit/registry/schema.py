@@ -109,7 +109,9 @@ def check_keys(keys: Mapping[str, Any], accepted: list[str], path: str, owner: s
     return known
 
 
-def check_parameters(cls: Any, node: Mapping[str, Any], path: str, wired: tuple[str, ...], problems: Problems) -> dict[str, Any]:
+def check_parameters(
+    cls: Any, node: Mapping[str, Any], path: str, wired: tuple[str, ...], problems: Problems
+) -> dict[str, Any]:
     """Check plain parameters of a class against its signature.
 
     Args:

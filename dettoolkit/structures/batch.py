@@ -54,9 +54,7 @@ class Batch:
         images = torch.zeros(len(samples), first.shape[0], height, width, dtype=first.dtype)
         for padded, sample, (h, w) in zip(images, samples, sizes, strict=True):
             padded[:, :h, :w] = sample["image"]
-        targets = [
-            Annotations(sample["boxes"].as_subclass(Tensor), sample["labels"], sample["ignore"]) for sample in samples
-        ]
+        targets = [Annotations(sample["boxes"].as_subclass(Tensor), sample["labels"], sample["ignore"]) for sample in samples]
         taken = ("image", "boxes", "labels", "ignore")
         rest = [Sample(**{key: value for key, value in sample.items() if key not in taken}) for sample in samples]  # type: ignore[typeddict-item]
         return cls(images, sizes, targets, rest)

@@ -1,0 +1,144 @@
+"""The run-level keys: what no component owns. A component's defaults live in its constructor, never here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dettoolkit.registry import (
+    DATASETS,
+    EVALUATORS,
+    HOOKS,
+    META_ARCHS,
+    OPTIMIZERS,
+    SAMPLERS,
+    SCHEDULES,
+    TRANSFORMS,
+    Component,
+    ListOf,
+    MappingOf,
+    Section,
+    Value,
+)
+
+_Length = str | int
+
+_MODEL = Section(
+    {
+        "META_ARCH": Component(META_ARCHS, {"NAME": "RetinaNet"}, doc="The detector; it says which other parts MODEL has."),
+        "NUM_CLASSES": Value(int | Literal["auto"], "auto", "Number of object classes; auto: as many as the training set has."),
+        "WEIGHTS": Value(str, "", "Weights of the whole model to start from: a path or URL; empty: none."),
+        "DEVICE": Value(str, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."),
+        "CHANNELS_LAST": Value(bool, True, "Keep images and maps in channels-last memory order: the same numbers, faster."),
+    },
+    doc="The detector. The keys beside these are the parts of the chosen META_ARCH.",
+)
+
+_DATASETS = Section(
+    {
+        "ROOT": Value(str | None, None, "Folder that paths in CATALOG are relative to; null: $DETTOOLKIT_DATA, or else data."),
+        "CATALOG": MappingOf(Component(DATASETS, wired=("name", "root", "on_bad", "empty_images")), doc="Name -> data set."),
+        "TRAIN": Value(list[str], [], "Names of the data sets to train on."),
+        "TEST": Value(list[str], [], "Names of the data sets to evaluate on."),
+        "TRAIN_TRANSFORMS": ListOf(
+            Component(TRANSFORMS),
+            default=(
+                {"NAME": "ResizeShortestEdge", "SIZES": [640, 672, 704, 736, 768, 800], "MAX_SIZE": 1333},
+                {"NAME": "RandomHorizontalFlip"},
+            ),
+            doc="Applied to training samples, in order; every pipeline ends in removing boxes that left the picture.",
+        ),
+        "TEST_TRANSFORMS": ListOf(
+            Component(TRANSFORMS),
+            default=({"NAME": "ResizeShortestEdge", "SIZES": [800], "MAX_SIZE": 1333},),
+            doc="Applied before inference: resizing, padding and flipping, nothing random.",
+        ),
+        "ON_BAD": Value(
+            Literal["error", "drop"], "error", "What broken boxes and images do: stop the run, or be left out and counted."
+        ),
+        "EMPTY_IMAGES": Value(Literal["keep", "drop"], "keep", "Whether pictures without objects are trained on."),
+    },
+    doc="What to train and to evaluate on.",
+)
+
+_DATALOADER = Section(
+    {
+        "NUM_WORKERS": Value(int, 2, "Worker processes that prepare samples, for each training process; 0: none."),
+        "PAD_TO": Value(
+            list[int] | None, None, "[height, width] that every batch is padded to; null: as small as the batch allows."
+        ),
+        "SAMPLER": Component(
+            SAMPLERS, {"NAME": "TrainingSampler"}, ("sizes", "batch_size", "seed"), "The order of training images."
+        ),
+    },
+    doc="How samples reach the model.",
+)
+
+_SOLVER = Section(
+    {
+        "BATCH_SIZE": Value(int, 16, "Images per optimizer step, over all processes and accumulated parts."),
+        "REFERENCE_BATCH_SIZE": Value(
+            int | None, 16, "The batch that BASE_LR is meant for; the rate is scaled linearly. null: as it is."
+        ),
+        "BASE_LR": Value(float, 0.01, "Learning rate at REFERENCE_BATCH_SIZE."),
+        "LENGTH": Value(_Length, "12ep", "Length of the training: iterations (90000) or epochs (12ep)."),
+        "ACCUMULATE": Value(
+            int, 1, "Parts that a batch is computed in; each has its own loss normaliser, so it is not quite one batch."
+        ),
+        "AMP": Value(Literal["none", "bf16", "fp16"], "none", "Autocast precision; the criterion stays in float32."),
+        "CLIP_GRADIENT_NORM": Value(float | None, None, "Largest L2 norm of all gradients together; null: no clipping."),
+        "WARMUP": Section(
+            {
+                "LENGTH": Value(
+                    _Length, "auto", "Length of the linear warm-up; auto: 1000 iterations, at most a tenth of LENGTH."
+                ),
+                "FACTOR": Value(float, 0.001, "Share of the learning rate at the first iteration."),
+            },
+            doc="Linear rise of the learning rate at the start.",
+        ),
+        "OPTIMIZER": Component(OPTIMIZERS, {"NAME": "SGD"}, ("model", "lr"), "The optimizer."),
+        "SCHEDULE": Component(
+            SCHEDULES, {"NAME": "MultiStep"}, ("num_iterations", "iterations_per_epoch"), "The learning rate over time."
+        ),
+    },
+    doc="How the weights are learned.",
+)
+
+_EVALUATION = Section(
+    {
+        "PERIOD": Value(_Length, "1ep", "How often to evaluate during training; 0: only at the end."),
+        "LOSS": Value(bool, True, "Whether to compute the validation loss as well; the network runs once for both."),
+        "BATCH_SIZE": Value(int | None, None, "Images per process and step in evaluation; null: as in training."),
+        "EVALUATORS": ListOf(Component(EVALUATORS, wired=("info",)), ({"NAME": "CocoEvaluator"},), doc="What is computed."),
+    },
+    doc="How good the detector is.",
+)
+
+_HOOKS = ListOf(
+    Component(HOOKS),
+    default=(
+        {"NAME": "LearningRate"},
+        {"NAME": "NonFiniteLoss"},
+        {"NAME": "ParametersWithoutGradient"},
+        {"NAME": "Evaluation"},
+        {"NAME": "BestCheckpoint"},
+        {"NAME": "PeriodicCheckpoint"},
+        {"NAME": "MetricWriters"},
+        {"NAME": "Report"},
+    ),
+    doc="What happens around the training steps, in this order.",
+)
+
+RUN_SCHEMA = Section(
+    {
+        "MODEL": _MODEL,
+        "DATASETS": _DATASETS,
+        "DATALOADER": _DATALOADER,
+        "SOLVER": _SOLVER,
+        "EVALUATION": _EVALUATION,
+        "HOOKS": _HOOKS,
+        "OUTPUT_DIR": Value(str | None, None, "Folder of the run; null: runs/<name of the config file>."),
+        "SEED": Value(int, 0, "Seed of the weights, the order of images and the augmentations."),
+        "PLUGINS": Value(list[str], [], "Python files that register components of your own."),
+    },
+    doc="A whole run.",
+)

@@ -1,0 +1,132 @@
+"""Predictions, anchors and ground truth -> losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dettoolkit.modeling.dense.normalizer import Normalizer
+from dettoolkit.structures import NEGATIVE, Annotations, DensePredictions, LossOutput, Matches
+
+
+class DenseCriterion(nn.Module):
+    """Matches anchors with boxes and computes the classification and box losses, always in float32.
+
+    In training mode the losses are normalised and weighted: they are what is minimised. In eval mode they are this
+    process's weighted sums, with ``num_positives`` among the metrics, so that the validation loss of any number of
+    images on any number of processes is one sum over the other; nothing is communicated and no state changes.
+
+    ``observers`` are called without gradient as ``observer(logits, labels, losses)``: L tensors ``[N, R_l, K]``,
+    ``[N, R_l]`` and the classification loss of each level.
+
+    Args:
+        matcher: of the registry MATCHERS.
+        miner: of MINERS.
+        coder: of BOX_CODERS.
+        classification_loss: of LOSSES, on logits and labels.
+        box_losses: of LOSSES, by name; each says whether it operates on deltas or boxes.
+        loss_weights: name of a loss -> factor.
+        normalizer: what the losses are divided by.
+    """
+
+    def __init__(
+        self,
+        matcher: Any,
+        miner: Any,
+        coder: Any,
+        classification_loss: Any,
+        box_losses: dict[str, Any],
+        loss_weights: dict[str, float],
+        normalizer: Normalizer,
+    ) -> None:
+        super().__init__()
+        self.matcher, self.miner, self.coder = matcher, miner, coder
+        self.classification_loss = classification_loss
+        self.box_losses = box_losses
+        self.loss_weights = loss_weights
+        self.normalizer = normalizer
+        self.observers: list[Callable[[list[Tensor], list[Tensor], list[Tensor]], None]] = []
+
+    def forward(self, predictions: DensePredictions, anchors: Sequence[Tensor], targets: Sequence[Annotations]) -> LossOutput:
+        """Return the losses of N images.
+
+        Args:
+            predictions: what the head returned.
+            anchors: L tensors ``[R_l, 4]``.
+            targets: the ground truth of each image.
+        """
+        with torch.autocast(predictions.logits[0].device.type, enabled=False):
+            return self._losses(predictions.float(), anchors, targets)
+
+    def _losses(self, predictions: DensePredictions, anchors: Sequence[Tensor], targets: Sequence[Annotations]) -> LossOutput:
+        matches = [self.matcher(anchors, target, predictions) for target in targets]
+        indices = torch.stack([match.indices for match in matches])  # [N, R]
+        labels = torch.stack([_labels(match, target) for match, target in zip(matches, targets, strict=True)])
+        num_positives = (labels >= 0).sum(dim=1)
+        factors = self.normalizer(num_positives) if self.training else torch.ones(len(targets), device=labels.device)
+        losses = {"loss_cls": self._classification(predictions, anchors, labels, matches, factors)}
+        losses |= self._boxes(predictions, torch.cat(list(anchors)), indices, targets, factors)
+        weighted = {name: loss * self.loss_weights.get(name, 1.0) for name, loss in losses.items()}
+        return LossOutput(weighted, {"num_positives": num_positives.sum()})
+
+    def _classification(
+        self,
+        predictions: DensePredictions,
+        anchors: Sequence[Tensor],
+        labels: Tensor,
+        matches: Sequence[Matches],
+        factors: Tensor,
+    ) -> Tensor:
+        if self.classification_loss.needs_quality and matches[0].quality is None:
+            raise ValueError(
+                f"{type(self.classification_loss).__name__} learns a quality, but {type(self.matcher).__name__} gives none"
+            )
+        levels = labels.split([level.shape[1] for level in predictions.logits], dim=1)
+        if not getattr(self.miner, "takes_all", False):
+            return self._mined(predictions, anchors, labels)
+        weights = factors[:, None]
+        by_level = []
+        for logits, level in zip(predictions.logits, levels, strict=True):
+            by_level.append(self.classification_loss(logits, level, weights.expand(level.shape)))
+        if self.observers:
+            with torch.no_grad():
+                for observer in self.observers:
+                    observer(predictions.logits, list(levels), by_level)
+        return torch.stack(by_level).sum()
+
+    def _mined(self, predictions: DensePredictions, anchors: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Only the examples that the miner picks count, divided by their number."""
+        logits = torch.cat(predictions.logits, dim=1)
+        losses = self.classification_loss(logits, labels, by_anchor=True)  # [N, R]
+        with torch.no_grad():
+            boxes = self.coder.decode(torch.cat(predictions.deltas, dim=1), torch.cat(list(anchors)))
+            picked = [self.miner(*example) for example in zip(losses, labels, boxes, strict=True)]
+        weights = torch.stack([weight for weight, _ in picked])
+        count = torch.stack([torch.as_tensor(number, device=labels.device) for _, number in picked]).sum().clamp(min=1)
+        return (losses * weights).sum() / (count if self.training else 1)
+
+    def _boxes(
+        self, predictions: DensePredictions, anchors: Tensor, indices: Tensor, targets: Sequence[Annotations], factors: Tensor
+    ) -> dict[str, Tensor]:
+        image, position = torch.nonzero(indices >= 0, as_tuple=True)  # [P] each
+        offsets = torch.tensor([0, *(len(target) for target in targets)], device=indices.device).cumsum(0)
+        wanted = torch.cat([target.boxes for target in targets])[offsets[image] + indices[image, position]]
+        deltas = torch.cat(predictions.deltas, dim=1)[image, position]
+        anchors, weights = anchors[position], factors[image]
+        losses = {}
+        for name, loss in self.box_losses.items():
+            if loss.operates_on == "boxes":
+                losses[name] = loss(self.coder.decode(deltas, anchors), wanted, weights)
+            else:
+                losses[name] = loss(deltas, self.coder.encode(wanted, anchors), weights)
+        return losses
+
+
+def _labels(matches: Matches, target: Annotations) -> Tensor:
+    """Return ``[R]``: the class of each positive anchor, and what the matcher says of the others."""
+    if not len(target):
+        return matches.indices
+    return torch.where(matches.indices > NEGATIVE, target.labels[matches.indices.clamp(min=0)], matches.indices)

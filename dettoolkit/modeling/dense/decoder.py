@@ -1,0 +1,81 @@
+"""Predictions and anchors -> detections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dettoolkit.registry import NMS, Component
+from dettoolkit.structures import DensePredictions, Detections
+
+
+class DenseDecoder:
+    """Keeps the best candidates of each level, decodes them and removes duplicates (RetinaNet, section 4.1).
+
+    Args:
+        coder: of the registry BOX_CODERS (wired).
+        score_threshold: candidates need a score above it.
+        candidates_per_level: at most this many of each level are decoded.
+        max_detections: at most this many are returned for an image.
+        nms: how duplicates are removed.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    PARTS = {"NMS": Component(NMS, {"NAME": "BatchedNMS"}, doc="How duplicates are removed.")}  # noqa: RUF012
+
+    def __init__(
+        self,
+        coder: Any,
+        nms: Any,
+        score_threshold: float = 0.05,
+        candidates_per_level: int = 1000,
+        max_detections: int = 100,
+    ) -> None:
+        if not 0 <= score_threshold < 1 or candidates_per_level < 1 or max_detections < 1:
+            raise ValueError(
+                "expected score_threshold in [0, 1) and positive candidates_per_level and max_detections, "
+                f"got {score_threshold}, {candidates_per_level} and {max_detections}"
+            )
+        self.coder, self.nms = coder, nms
+        self.score_threshold = score_threshold
+        self.candidates_per_level = candidates_per_level
+        self.max_detections = max_detections
+
+    @torch.no_grad()
+    def __call__(
+        self, predictions: DensePredictions, anchors: Sequence[Tensor], image_sizes: Sequence[tuple[int, int]]
+    ) -> list[Detections]:
+        """Return the detections of each image, in the pixels of the padded batch, clipped to the image.
+
+        Args:
+            predictions: what the head returned.
+            anchors: L tensors ``[R_l, 4]``.
+            image_sizes: (height, width) of each image before padding.
+        """
+        predictions = predictions.float()
+        return [self._image(predictions, index, anchors, size) for index, size in enumerate(image_sizes)]
+
+    def _image(self, predictions: DensePredictions, index: int, anchors: Sequence[Tensor], size: tuple[int, int]) -> Detections:
+        levels = zip(predictions.logits, predictions.deltas, anchors, strict=True)
+        candidates = [self._level(logits[index], deltas[index], boxes) for logits, deltas, boxes in levels]
+        boxes, scores, labels = (torch.cat(parts) for parts in zip(*candidates, strict=True))
+        height, width = size
+        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+        keep = self.nms(boxes, scores, labels)[: self.max_detections]
+        return Detections(boxes[keep], scores[keep], labels[keep])
+
+    def _level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # sigmoid grows with its logit: the threshold is put to the logits, and only survivors get a score
+        threshold = math.log(self.score_threshold / (1 - self.score_threshold)) if self.score_threshold else -math.inf
+        flat = logits.flatten()  # [R_l * K]
+        kept = torch.nonzero(flat > threshold).flatten()
+        best, order = flat[kept].topk(min(self.candidates_per_level, len(kept)))
+        kept = kept[order]
+        rows, labels = kept // logits.shape[-1], kept % logits.shape[-1]
+        return self.coder.decode(deltas[rows], anchors[rows]), best.sigmoid(), labels

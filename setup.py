@@ -1,0 +1,74 @@
+"""Packaging: pure Python, no compiler; the configs go into the wheel as ``dettoolkit/configs``."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "dettoolkit/__init__.py").read_text(encoding="utf-8"))[1]
+
+
+class BuildWithConfigs(build_py):
+    """Copies ``configs/`` into the package; an editable install finds the folder beside it."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for file in (HERE / "configs").rglob("*.yaml"):
+                target = Path(self.build_lib, "dettoolkit", "configs", file.relative_to(HERE / "configs"))
+                self.mkpath(str(target.parent))
+                self.copy_file(str(file), str(target))
+
+
+setup(
+    name="dettoolkit",
+    version=VERSION,
+    description="Train, understand and ship a dense object detector: RetinaNet with focal loss, assembled from YAML.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["dettoolkit", "dettoolkit.*"]),
+    package_data={"dettoolkit": ["py.typed", "report/templates/*"]},
+    cmdclass={"build_py": BuildWithConfigs},
+    install_requires=[
+        "torch>=2.11",
+        "torchvision>=0.26",
+        "numpy>=1.26",
+        "fvcore>=0.1.5.post20221221",
+        "iopath>=0.1.9",
+        "PyYAML>=6.0",
+        "pydantic>=2.7",
+        "docstring_parser>=0.16",
+        "Pillow>=11.3",
+        "pycocotools>=2.0.8",
+        "faster-coco-eval>=1.6.5",
+        "opencv-python-headless>=4.9",  # the plain opencv-python needs the libraries of a desktop
+        "defusedxml>=0.7.1",
+        "safetensors>=0.4.3",
+        "tensorboard>=2.16",
+        "termcolor>=2.4",
+        "tabulate>=0.9",
+        "tqdm>=4.66",
+        "Jinja2>=3.1.4",
+    ],
+    extras_require={
+        "timm": ["timm>=1.0.15"],
+        "wandb": ["wandb>=0.17"],
+        "dev": [
+            "pytest>=8.2",
+            "ruff>=0.15",
+            "mypy>=1.15",
+            "import-linter>=2.3",
+            "pre-commit>=3.7",
+            "timm>=1.0.15",
+            "types-PyYAML",
+            "types-tabulate",
+            "types-tqdm",
+        ],
+    },
+    entry_points={"console_scripts": ["dettoolkit = dettoolkit.cli.main:main"]},
+)
