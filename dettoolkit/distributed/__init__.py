@@ -14,24 +14,32 @@ from dettoolkit.distributed.collectives import (
     world_size,
 )
 from dettoolkit.distributed.data_parallel import wrap_ddp
-from dettoolkit.distributed.process_group import destroy, initialize
+from dettoolkit.distributed.devices import check_num_devices, process_device, share_threads
+from dettoolkit.distributed.launch import launch
+from dettoolkit.distributed.process_group import destroy, initialize, restart_count, under_launcher
 from dettoolkit.distributed.sharding import merge_shards, shard_indices
 
 __all__ = [
     "all_agree",
     "any_process",
     "barrier",
+    "check_num_devices",
     "broadcast_object",
     "destroy",
     "gather_objects",
     "initialize",
     "is_main_process",
+    "launch",
     "local_rank",
     "mean_over_processes",
     "merge_shards",
+    "process_device",
     "rank",
+    "restart_count",
     "shard_indices",
+    "share_threads",
     "sum_over_processes",
+    "under_launcher",
     "world_size",
     "wrap_ddp",
 ]
