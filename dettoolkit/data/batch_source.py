@@ -1,0 +1,157 @@
+"""BatchSource: what a worker does, from stream items to a batch, and how the batch travels to the process that trains."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from dettoolkit.config.plugins import import_plugins
+from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.samplers import StreamItem
+from dettoolkit.data.transforms import InferencePipeline, Pipeline
+from dettoolkit.errors import DataError, DettoolkitError, listed
+from dettoolkit.structures import Batch, Sample
+
+
+@dataclass(frozen=True)
+class Padding:
+    """How large the images of a batch become.
+
+    Args:
+        divisibility: height and width become multiples of it.
+        pad_to: (height, width) of every batch, or None for as small as the batch allows.
+    """
+
+    divisibility: int = 1
+    pad_to: tuple[int, int] | None = None
+
+
+@dataclass
+class Plugins:
+    """Files whose classes a data set or transform may be made of; unpickling this object imports them."""
+
+    paths: Sequence[str] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _import, (tuple(self.paths),)
+
+
+def _import(paths: tuple[str, ...]) -> Plugins:
+    import_plugins(paths)
+    return Plugins(paths)
+
+
+class Arrival(Protocol):
+    """What comes from a worker."""
+
+    def unpack(self) -> Batch:
+        """Return the batch, or raise what went wrong."""
+
+
+@dataclass
+class Parcel:
+    """A batch on its way between processes: the images in shared memory, everything else in one string of bytes.
+
+    Each tensor in shared memory holds a file open; with one for every box tensor, a few workers reach the limit of open files.
+    """
+
+    images: Tensor
+    rest: bytes
+
+    @classmethod
+    def pack(cls, batch: Batch) -> Parcel:
+        """Return the parcel that :meth:`unpack` makes the same batch of."""
+        buffer = io.BytesIO()
+        _ByValue(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump((batch.image_sizes, batch.targets, batch.samples))
+        return cls(batch.images, buffer.getvalue())
+
+    def unpack(self) -> Batch:
+        """Return the batch."""
+        return Batch(self.images, *pickle.loads(self.rest))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory (the data loader calls it by this name)."""
+        return self.unpack().pin_memory()
+
+
+class _ByValue(pickle.Pickler):
+    def reducer_override(self, obj: Any) -> Any:
+        return (torch.from_numpy, (obj.numpy(),)) if type(obj) is Tensor else NotImplemented
+
+
+@dataclass
+class Failure:
+    """An error for the user on its way between processes, kept free of the traceback that the data loader would add."""
+
+    error: DettoolkitError
+
+    def unpack(self) -> Batch:
+        """Raise the error."""
+        raise self.error
+
+
+class BatchSource(Dataset[Any]):
+    """Turns lists of stream items into batches.
+
+    Args:
+        dataset: where the images come from.
+        pipeline: what happens to each of them.
+        padding: what happens to all of them together.
+        seed: of the transforms, with epoch and position.
+        plugins: files to import before any of the above can be unpickled in a worker.
+    """
+
+    def __init__(
+        self,
+        dataset: DetectionDataset,
+        pipeline: Pipeline | InferencePipeline,
+        padding: Padding,
+        seed: int = 0,
+        plugins: Plugins | None = None,
+    ) -> None:
+        self.plugins = plugins or Plugins()
+        self.dataset = dataset
+        self.pipeline = pipeline
+        self.padding = padding
+        self.seed = seed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the plugins come last for callers and first here: arguments are unpickled in their order
+        return _restore, (self.plugins, self.dataset, self.pipeline, self.padding, self.seed)
+
+    def __getitem__(self, items: Sequence[StreamItem]) -> Batch | Parcel | Failure:
+        """Return the batch of these items, packed when this is a worker; errors for the user are returned as well."""
+        try:
+            batch = self._collate([self._sample(item) for item in items])
+        except DettoolkitError as error:
+            return Failure(error)
+        return batch if get_worker_info() is None else Parcel.pack(batch)
+
+    def _sample(self, item: StreamItem) -> Sample:
+        try:
+            return self.pipeline(self.dataset[item.index], (self.seed, item.epoch, item.position), self._draw)
+        except DettoolkitError:
+            raise
+        except Exception as error:
+            name = self.dataset.records[item.index].file_name
+            raise RuntimeError(f"{name}: {type(error).__name__}: {error}") from error
+
+    def _draw(self) -> Sample:
+        return self.dataset[int(torch.randint(len(self.dataset), ()))]
+
+    def _collate(self, samples: list[Sample]) -> Batch:
+        try:
+            return Batch.collate(samples, self.padding.divisibility, self.padding.pad_to)
+        except ValueError as error:
+            raise DataError(f"{error}; the images are {listed(sample['file_name'] for sample in samples)}") from None
+
+
+def _restore(plugins: Plugins, dataset: Any, pipeline: Any, padding: Padding, seed: int) -> BatchSource:
+    return BatchSource(dataset, pipeline, padding, seed, plugins)
