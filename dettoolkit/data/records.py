@@ -46,7 +46,9 @@ class Record:
         self.areas = np.asarray(self.areas, dtype=np.float32)
         shapes = {array.shape for array in (self.labels, self.ignore, self.areas)}
         if shapes != {(len(self.boxes),)}:
-            raise ValueError(f"{self.file_name}: {len(self.boxes)} boxes, but labels, ignore and areas of shapes {sorted(shapes)}")
+            raise ValueError(
+                f"{self.file_name}: {len(self.boxes)} boxes, but labels, ignore and areas of shapes {sorted(shapes)}"
+            )
 
 
 class RecordArray(Sequence[Record]):

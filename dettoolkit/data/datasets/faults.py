@@ -60,7 +60,7 @@ class Faults:
         rows = "\n".join(examples)
         if self.on_bad == "error":
             raise DataError(
-                f"{self.name}: {self._broken.total()} faults\n{rows}\n"
+                f"{self.name}: {sum(self._broken.values())} of its images and boxes are broken\n{rows}\n"
                 "Repair the files, or set DATASETS.ON_BAD: drop to train without what is broken."
             )
         logger.warning("%s: dropped what is broken (DATASETS.ON_BAD: drop)\n%s", self.name, rows)

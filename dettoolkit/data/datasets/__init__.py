@@ -1,0 +1,8 @@
+"""The formats of data sets. One file a format; each class is registered in ``DATASETS`` under its own name."""
+
+from dettoolkit.data.datasets.coco import COCODataset
+from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.datasets.voc import VOCDataset
+from dettoolkit.data.datasets.yolo import YOLODataset
+
+__all__ = ["COCODataset", "DetectionDataset", "VOCDataset", "YOLODataset"]
