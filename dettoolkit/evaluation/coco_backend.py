@@ -1,0 +1,111 @@
+"""COCO's matching and accumulation, by faster-coco-eval or by pycocotools, from arrays to arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from dettoolkit.evaluation.coco_results import to_xywh
+from dettoolkit.evaluation.collector import Collected
+
+logger = logging.getLogger(__name__)
+
+Backend: TypeAlias = Literal["faster_coco_eval", "pycocotools"]
+
+ALL, SMALL, MEDIUM, LARGE = range(4)
+"""COCO's area ranges: any, under 32^2 pixels, between, over 96^2 pixels."""
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """What COCO's evaluation leaves behind; -1 where a class has no ground truth in an area range.
+
+    Axes: T = 10 IoU thresholds (0.50 to 0.95), R = 101 recalls (0 to 1), K classes, A = 4 area ranges, M limits of detections.
+
+    Args:
+        precision: ``[T, R, K, A, M]``.
+        recall: ``[T, K, A, M]``, the highest that is reached.
+        scores: ``[T, R, K, A, M]``, the score threshold at which a recall is reached; 0 where none is.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
+    scores: np.ndarray
+
+
+def accumulate(collected: Collected, num_classes: int, max_detections: Sequence[int], backend: Backend) -> Accumulated:
+    """Match detections to ground truth and accumulate precision over recall, as COCO does.
+
+    Args:
+        collected: of G ground-truth boxes and D detections; ignored boxes are crowds (``iscrowd``).
+        num_classes: K.
+        max_detections: M limits of detections an image and class, ascending.
+        backend: the library that does it; both give the same numbers.
+    """
+    make_index, make_evaluation = _library(backend)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        truth = _indexed(make_index(), collected, num_classes, _truth_annotations(collected.truth))
+        found = _indexed(make_index(), collected, num_classes, _found_annotations(collected.found))
+        evaluation = make_evaluation(truth, found, iouType="bbox")
+        evaluation.params.maxDets = list(max_detections)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    shape = (len(evaluation.params.iouThrs), len(evaluation.params.recThrs), num_classes, 4, len(max_detections))
+    arrays = {name: np.asarray(evaluation.eval[name], dtype=np.float64) for name in ("precision", "recall", "scores")}
+    return Accumulated(
+        arrays["precision"].reshape(shape),
+        arrays["recall"].reshape(shape[0], *shape[2:]),
+        arrays["scores"].reshape(shape),
+    )
+
+
+def _library(backend: Backend) -> tuple[Any, Any]:
+    if backend == "faster_coco_eval":
+        from faster_coco_eval import COCO, COCOeval_faster
+
+        return COCO, partial(COCOeval_faster, print_function=logger.debug)
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    return COCO, COCOeval
+
+
+def _indexed(coco: Any, collected: Collected, num_classes: int, annotations: list[dict[str, Any]]) -> Any:
+    # Not loadRes, which fails for no detections. Ids count from 1: a matched id of 0 would read as "not matched".
+    coco.dataset = {
+        "images": [{"id": image + 1} for image in range(len(collected.image_ids))],
+        "categories": [{"id": label + 1, "name": str(label)} for label in range(num_classes)],
+        "annotations": annotations,
+    }
+    coco.createIndex()
+    return coco
+
+
+def _truth_annotations(truth: np.ndarray) -> list[dict[str, Any]]:
+    annotations = _annotations(truth, truth["area"])
+    for annotation, ignore in zip(annotations, truth["ignore"].tolist(), strict=True):
+        annotation["iscrowd"] = int(ignore)
+    return annotations
+
+
+def _found_annotations(found: np.ndarray) -> list[dict[str, Any]]:
+    annotations = _annotations(found, to_xywh(found["box"])[:, 2:].prod(axis=1))
+    for annotation, score in zip(annotations, found["score"].tolist(), strict=True):
+        annotation["score"] = score
+    return annotations
+
+
+def _annotations(rows: np.ndarray, areas: np.ndarray) -> list[dict[str, Any]]:
+    images, labels = (rows["image"] + 1).tolist(), (rows["label"] + 1).tolist()
+    columns = zip(images, labels, to_xywh(rows["box"]).tolist(), areas.tolist(), strict=True)
+    return [
+        {"id": number, "image_id": image, "category_id": label, "bbox": box, "area": area, "iscrowd": 0}
+        for number, (image, label, box, area) in enumerate(columns, start=1)
+    ]
