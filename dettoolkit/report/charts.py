@@ -1,0 +1,73 @@
+"""The charts of a report: training curves from ``metrics.jsonl``, and precision against recall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dettoolkit.report.tables import finite
+from dettoolkit.visualization.palette import class_color, hex_color
+from dettoolkit.visualization.plots import Series, line_chart
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with its legend.
+
+    Args:
+        title: over the chart.
+        svg: the chart.
+        legend: (name, colour, last or whole value as text) of each line.
+    """
+
+    title: str
+    svg: str
+    legend: list[tuple[str, str, str]]
+
+
+def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Return charts of losses, accuracy and learning rate; those without numbers are left out."""
+    keys = list(dict.fromkeys(key for line in history for key in line if key != "iteration"))
+    charts = [
+        _history_chart("Loss", "loss", [key for key in keys if _last(key).startswith("loss")], history),
+        _history_chart("Accuracy on the test set", "AP", [key for key in keys if _last(key) in {"AP", "AP50", "AP75"}], history),
+        _history_chart("Learning rate", "learning rate", [key for key in keys if _last(key) == "lr"], history),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def precision_recall_chart(
+    curves: Mapping[str, Mapping[str, Sequence[float | None]]], class_names: Sequence[str]
+) -> Chart | None:
+    """Return precision against recall with a line for each class in its colour, or None without curves."""
+    labels = {name: label for label, name in enumerate(class_names)}
+    series, legend = [], []
+    for index, (name, curve) in enumerate(curves.items()):
+        points = [(recall, finite(precision)) for recall, precision in zip(curve["recall"], curve["precision"], strict=True)]
+        color = hex_color(class_color(labels.get(name, index)))
+        series.append(Series(name, [recall for recall, _ in points if recall is not None], [p for r, p in points if r is not None], color))
+        legend.append((name, color, ""))
+    if not series:
+        return None
+    return Chart("Precision and recall", line_chart(series, "recall", "precision", (0, 1), (0, 1), (560, 400)), legend)
+
+
+def _history_chart(title: str, y_label: str, keys: Sequence[str], history: Sequence[Mapping[str, Any]]) -> Chart | None:
+    series = [_series(key, index, history) for index, key in enumerate(keys)]
+    series = [line for line in series if line.x]
+    if not series:
+        return None
+    legend = [(line.name, line.color, next((f"{y:.4g}" for y in reversed(line.y) if y is not None), "n/a")) for line in series]
+    return Chart(title, line_chart(series, "iteration", y_label), legend)
+
+
+def _series(key: str, index: int, history: Sequence[Mapping[str, Any]]) -> Series:
+    """Return the line of one key; a number that is not finite breaks it."""
+    points = [(float(line["iteration"]), finite(line[key])) for line in history if key in line and "iteration" in line]
+    points.sort(key=lambda point: point[0])  # a resumed run repeats some iterations
+    return Series(key, [x for x, _ in points], [y for _, y in points], hex_color(class_color(index)))
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]

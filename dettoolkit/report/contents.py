@@ -1,0 +1,54 @@
+"""What a report is made of: plain data, whoever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dettoolkit.structures import Annotations, Detections
+
+
+@dataclass(frozen=True)
+class ReportImage:
+    """One evaluated image.
+
+    Args:
+        image_id: what ``read_image`` takes.
+        file_name: for people.
+        size: (height, width) in pixels.
+        ground_truth: in pixels of the image.
+        detections: in pixels of the image.
+    """
+
+    image_id: int | str
+    file_name: str
+    size: tuple[int, int]
+    ground_truth: Annotations
+    detections: Detections
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that a report shows.
+
+    Args:
+        title: the headline, the name of the run say.
+        class_names: ``[K]``; label k is ``class_names[k]``.
+        results: data set -> task -> metric -> number in 0..1, as evaluators return them; None or NaN: not available. The
+            metric ``per_class`` holds class -> number, or class -> metric -> number.
+        curves: class -> ``recall``, ``precision`` and ``score``: lists of equal length, by ascending recall.
+        history: the lines of ``metrics.jsonl``, each with ``iteration``.
+        images: for the gallery.
+        config_text: the YAML of the run.
+        environment_text: versions and hardware.
+    """
+
+    title: str
+    class_names: Sequence[str]
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    images: Sequence[ReportImage] = ()
+    config_text: str = ""
+    environment_text: str = ""
