@@ -110,14 +110,3 @@ class RecordArray(Sequence[Record]):
             areas=np.frombuffer(data, np.float32, count, start + 24 * count).copy(),
             ignore=np.frombuffer(data, np.bool_, count, start + 28 * count).copy(),
         )
-
-    @classmethod
-    def concatenate(cls, arrays: Sequence[RecordArray]) -> RecordArray:
-        """Return the records of several arrays one after another."""
-        joined = cls([])
-        joined._data = torch.cat([array._data for array in arrays])
-        starts = np.cumsum([0, *(len(array._data) for array in arrays)])
-        joined._ends = np.concatenate([[0], *(array._ends[1:] + start for array, start in zip(arrays, starts, strict=False))])
-        joined.sizes = np.concatenate([array.sizes for array in arrays])
-        joined.num_boxes = np.concatenate([array.num_boxes for array in arrays])
-        return joined

@@ -81,6 +81,19 @@ class DetectionDataset(Dataset[Sample]):
             record = Record(record.image_id, record.file_name, record.height, record.width, [], [], [], [])  # type: ignore[arg-type]
         return _sample(record, image)
 
+    def index_of(self, image_id: int | str) -> int:
+        """Return the index of the first image with that id.
+
+        Raises:
+            KeyError: no image has that id.
+        """
+        if self._index_of_id is None:
+            backwards = range(len(self) - 1, -1, -1)
+            self._index_of_id = {self.records[index].image_id: index for index in backwards}
+        if image_id not in self._index_of_id:
+            raise KeyError(f"{self.info.name}: no image has the id {image_id!r}")
+        return self._index_of_id[image_id]
+
     def read_image(self, image_id: int | str) -> Tensor:
         """Return the image with that id as uint8 RGB ``[3, H, W]``.
 
@@ -88,9 +101,7 @@ class DetectionDataset(Dataset[Sample]):
             KeyError: no image has that id.
             DataError: the image cannot be read.
         """
-        if self._index_of_id is None:
-            self._index_of_id = {record.image_id: index for index, record in enumerate(self.records)}
-        return self._checked_image(self.records[self._index_of_id[image_id]])
+        return self._checked_image(self.records[self.index_of(image_id)])
 
     def _image(self, record: Record) -> Tensor:
         assert self.image_root is not None, f"{type(self).__name__} has no folder of images and must override _image"
