@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +68,7 @@ class VOCDataset(DetectionDataset):
         base = existing_folder(Path(root, folder), "VOC data")
         annotations = existing_folder(base / "Annotations", "XML files")
         image_root = existing_folder(base / "JPEGImages" if images is None else Path(root, images), "images")
+        image_ids = _ids_of(base, split)
         class_names = _names_in(annotations) if classes is None else classes
         reader = _BoxReader(
             {class_name: label for label, class_name in enumerate(class_names)},
@@ -75,7 +76,7 @@ class VOCDataset(DetectionDataset):
             ignores_difficult=difficult == "ignore",
             faults=faults,
         )
-        records = checked_records(_entries(base, split, image_root, reader), image_root, check_images, faults)
+        records = checked_records(_entries(image_ids, annotations, image_root, reader), image_root, check_images, faults)
         super().__init__(DatasetInfo(name, tuple(class_names)), records, image_root, on_bad, empty_images, faults)
 
 
@@ -106,10 +107,10 @@ class _BoxReader:
         return Box((x1, y1, x2, y2), self.labels[name], place, ignore=difficult and self.ignores_difficult)
 
 
-def _entries(base: Path, split: str | None, image_root: Path, reader: _BoxReader) -> Iterator[Entry]:
+def _entries(image_ids: Sequence[str], annotations: Path, image_root: Path, reader: _BoxReader) -> Iterator[Entry]:
     by_stem = {Path(file_name).stem: file_name for file_name in sorted(os.listdir(image_root), reverse=True)}
-    for image_id in _ids_of(base, split):
-        path = base / "Annotations" / f"{image_id}.xml"
+    for image_id in image_ids:
+        path = annotations / f"{image_id}.xml"
         try:
             root = _parse(path)
         except DataError as error:

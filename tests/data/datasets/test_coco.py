@@ -261,7 +261,9 @@ def test_missing_files_and_folders_name_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_set_that_the_filters_emptied_says_what_each_left_out(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no image is left\. Left out: .*\(EMPTY_IMAGES: drop\): 1\. Classes expected: cat, dog"):
+    with pytest.raises(
+        DataError, match=r"no image is left\. Left out: .*\(EMPTY_IMAGES: drop\): 1\. Classes expected: cat, dog"
+    ):
         dataset(tmp_path, [], empty_images="drop")
     with pytest.raises(DataError, match=r"of 1 images, no box is left\. .*not in CLASSES \(cat\): 2\. Classes expected: dog"):
         dataset(tmp_path, [box(1, 2, 3, 4), box(1, 2, 3, 4)], classes=["dog"])
