@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from dettoolkit.evaluation.curves import PrecisionRecall
 from dettoolkit.report.tables import finite
 from dettoolkit.visualization.palette import class_color, hex_color
 from dettoolkit.visualization.plots import Series, line_chart
@@ -31,26 +34,35 @@ def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
     keys = list(dict.fromkeys(key for line in history for key in line if key != "iteration"))
     charts = [
         _history_chart("Loss", "loss", [key for key in keys if _last(key).startswith("loss")], history),
-        _history_chart("Accuracy on the test set", "AP", [key for key in keys if _last(key) in {"AP", "AP50", "AP75"}], history),
+        _history_chart(
+            "Accuracy on the test set", "AP", [key for key in keys if _last(key) in {"AP", "AP50", "AP75"}], history
+        ),
         _history_chart("Learning rate", "learning rate", [key for key in keys if _last(key) == "lr"], history),
     ]
     return [chart for chart in charts if chart is not None]
 
 
-def precision_recall_chart(
-    curves: Mapping[str, Mapping[str, Sequence[float | None]]], class_names: Sequence[str]
-) -> Chart | None:
+def precision_recall_chart(curves: Mapping[str, PrecisionRecall], class_names: Sequence[str]) -> Chart | None:
     """Return precision against recall with a line for each class in its colour, or None without curves."""
     labels = {name: label for label, name in enumerate(class_names)}
     series, legend = [], []
     for index, (name, curve) in enumerate(curves.items()):
-        points = [(recall, finite(precision)) for recall, precision in zip(curve["recall"], curve["precision"], strict=True)]
         color = hex_color(class_color(labels.get(name, index)))
-        series.append(Series(name, [recall for recall, _ in points if recall is not None], [p for r, p in points if r is not None], color))
-        legend.append((name, color, ""))
+        reached = curve.precision > 0  # a recall that is not reached has no precision
+        series.append(Series(name, curve.recall[reached].tolist(), curve.precision[reached].tolist(), color))
+        legend.append((name, color, _best_threshold(curve)))
     if not series:
         return None
-    return Chart("Precision and recall", line_chart(series, "recall", "precision", (0, 1), (0, 1), (560, 400)), legend)
+    return Chart(
+        "Precision and recall at IoU 0.5", line_chart(series, "recall", "precision", (0, 1), (0, 1), (440, 320)), legend
+    )
+
+
+def _best_threshold(curve: PrecisionRecall) -> str:
+    """Return the highest F1 on the curve and the score threshold that reaches it, as text."""
+    f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, 1e-12)
+    best = int(f1.argmax())
+    return f"F1 {f1[best]:.2f} at score {curve.score[best]:.2f}" if f1[best] > 0 else "nothing found"
 
 
 def _history_chart(title: str, y_label: str, keys: Sequence[str], history: Sequence[Mapping[str, Any]]) -> Chart | None:

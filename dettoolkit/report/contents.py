@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dettoolkit.evaluation.curves import PrecisionRecall
 from dettoolkit.structures import Annotations, Detections
 
 
@@ -37,7 +38,7 @@ class ReportData:
         class_names: ``[K]``; label k is ``class_names[k]``.
         results: data set -> task -> metric -> number in 0..1, as evaluators return them; None or NaN: not available. The
             metric ``per_class`` holds class -> number, or class -> metric -> number.
-        curves: class -> ``recall``, ``precision`` and ``score``: lists of equal length, by ascending recall.
+        curves: class -> precision and recall, as ``CocoEvaluator.curves()`` returns them.
         history: the lines of ``metrics.jsonl``, each with ``iteration``.
         images: for the gallery.
         config_text: the YAML of the run.
@@ -47,7 +48,7 @@ class ReportData:
     title: str
     class_names: Sequence[str]
     results: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
+    curves: Mapping[str, PrecisionRecall] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     images: Sequence[ReportImage] = ()
     config_text: str = ""

@@ -43,7 +43,8 @@ class Outcome:
 def match_detections(ground_truth: Annotations, detections: Detections, iou_threshold: float = 0.5) -> Outcome:
     """Match detections with ground truth as COCO does at one IoU threshold.
 
-    A detection that matches no box and lies in an ignore region of its class (intersection over its own area) counts as nothing.
+    A detection that matches no box and lies in an ignore region of its class, by intersection over its own area, counts as
+    nothing.
     """
     from torchvision.ops import box_iou
 

@@ -11,7 +11,7 @@ from dettoolkit.report.charts import precision_recall_chart, training_charts
 from dettoolkit.report.contents import ReportData
 from dettoolkit.report.gallery import ReadImage, choose_images, gallery_entry
 from dettoolkit.report.tables import make_tables, number
-from dettoolkit.visualization.palette import class_color, hex_color
+from dettoolkit.visualization.palette import class_color, hex_color, text_color
 
 
 def write_report(
@@ -52,18 +52,29 @@ def _render(data: ReportData, entries: list[dict[str, Any]], score_threshold: fl
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("dettoolkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("dettoolkit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     files = resources.files("dettoolkit.report") / "templates"
-    colors = [hex_color(class_color(label)) for label in range(len(data.class_names))]
+    colors = [class_color(label) for label in range(len(data.class_names))]
+    gallery: dict[str, Any] = {
+        "classNames": list(data.class_names),
+        "colors": [hex_color(color) for color in colors],
+        "textColors": [hex_color(text_color(color)) for color in colors],
+        "scoreThreshold": score_threshold,
+        "images": entries,
+    }
     return environment.get_template("report.html").render(
         data=data,
         tables=make_tables(data.results),
         charts=training_charts(data.history),
         precision_recall=precision_recall_chart(data.curves, data.class_names),
-        colors=dict(zip(data.class_names, colors, strict=True)),
-        gallery={"classNames": list(data.class_names), "colors": colors, "scoreThreshold": score_threshold, "images": entries},
+        colors=dict(zip(data.class_names, gallery["colors"], strict=True)),
+        gallery=gallery,
         style=Markup((files / "report.css").read_text(encoding="utf-8")),
         script=Markup((files / "report.js").read_text(encoding="utf-8")),
     )

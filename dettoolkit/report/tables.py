@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 HEADLINE = {
-    "AP": "AP, IoU 0.50 to 0.95",
-    "AP50": "AP at IoU 0.50",
-    "AP75": "AP at IoU 0.75",
-    "APs": "AP, small objects",
-    "APm": "AP, medium objects",
-    "APl": "AP, large objects",
+    "AP": "IoU 0.50 to 0.95",
+    "AP50": "IoU 0.50",
+    "AP75": "IoU 0.75",
+    "APs": "small objects",
+    "APm": "medium objects",
+    "APl": "large objects",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 52, 12, 12, 40
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 50, 12, 12, 38
 _MAX_POINTS = 400  # more than the chart has pixels to tell apart
 
 
@@ -38,7 +38,7 @@ def line_chart(
     y_label: str,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
-    size: tuple[int, int] = (560, 300),
+    size: tuple[int, int] = (440, 260),
 ) -> str:
     """Return an ``<svg>`` element with axes, grid and lines; the legend is the caller's, from the same series.
 
@@ -88,8 +88,10 @@ class _Axes:
 
     def y(self, value: float) -> float:
         lowest, highest = self.y_range
-        return self.size[1] - _MARGIN_BOTTOM - (value - lowest) / (highest - lowest) * (
-            self.size[1] - _MARGIN_TOP - _MARGIN_BOTTOM
+        return (
+            self.size[1]
+            - _MARGIN_BOTTOM
+            - (value - lowest) / (highest - lowest) * (self.size[1] - _MARGIN_TOP - _MARGIN_BOTTOM)
         )
 
     def svg(self, x_label: str, y_label: str) -> str:
@@ -101,14 +103,16 @@ class _Axes:
             y = self.y(tick)
             parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="currentColor" stroke-opacity=".13"/>')
             parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
-        for tick in ticks(*self.x_range):
-            parts.append(f'<text x="{self.x(tick):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{_number(tick)}</text>')
-        parts.append(f'<path d="M{left:.1f} {bottom:.1f}H{right:.1f}" stroke="currentColor" stroke-opacity=".5"/>')
-        parts.append(f'<text x="{right:.1f}" y="{bottom + 34:.1f}" text-anchor="end">{escape(x_label)}</text>')
+        parts += [
+            f'<text x="{self.x(tick):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{_number(tick)}</text>'
+            for tick in ticks(*self.x_range)
+        ]
         middle = (_MARGIN_TOP + bottom) / 2
-        parts.append(
-            f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
-        )
+        parts += [
+            f'<path d="M{left:.1f} {bottom:.1f}H{right:.1f}" stroke="currentColor" stroke-opacity=".5"/>',
+            f'<text x="{right:.1f}" y="{bottom + 34:.1f}" text-anchor="end">{escape(x_label)}</text>',
+            f'<text transform="translate(12 {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>',
+        ]
         return f'<g fill="currentColor" fill-opacity=".75">{"".join(parts)}</g>'
 
 
@@ -160,7 +164,10 @@ def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: _A
 
 
 def _number(value: float) -> str:
-    """Return a tick's label: 20000 as 20k, 0.001 as it is, 1e-05 with an exponent."""
+    """Return a tick's label: 20000 as 20k, 0.0002 as 2e-4."""
     if abs(value) >= 10_000 and value % 100 == 0:
         return f"{value / 1000:g}k"
+    if 0 < abs(value) < 0.001:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:g}"

@@ -61,14 +61,14 @@ function startGallery() {
   function rectangle(box, outcome, title) {
     const byClass = control("coloring").value === "class";
     const [x, y, width, height] = box.box;
-    return element("rect", { x, y, width, height, "stroke-dasharray": DASHES[outcome],
+    return element("rect", { x, y, width, height, class: outcome, "stroke-dasharray": DASHES[outcome],
       style: `stroke:${byClass ? data.colors[box.label] : OUTCOME_COLORS[outcome]}` }, element("title", {}, title));
   }
 
   function boxes(image, kind, withLabels) {
     const isTruth = kind === "truth";
     const nodes = [], labels = [];
-    for (const box of (isTruth ? shownTruth(image) : shownDetections(image)).toReversed()) {
+    for (const box of (isTruth ? shownTruth(image) : shownDetections(image)).reverse()) {
       const outcome = isTruth ? outcomeOfTruth(box) : outcomeOfDetection(box);
       const name = data.classNames[box.label];
       const short = isTruth ? name : `${name} ${box.score.toFixed(2)}`;
@@ -81,10 +81,12 @@ function startGallery() {
 
   function label(image, box, text, color) {
     const size = Math.max(image.width, image.height) / 45;
-    const y = box.box[1] > size * 1.2 ? box.box[1] - size * 0.3 : box.box[1] + size;
+    const y = box.box[1] > size * 1.4 ? box.box[1] - size * 0.35 : box.box[1] + size * 1.1;
+    const textColor = control("coloring").value === "class" ? data.textColors[box.label] : "var(--on-outcome)";
     const atRight = box.box[0] > 0.75 * image.width;
     const x = atRight ? Math.min(image.width, box.box[0] + box.box[2]) : box.box[0];
-    return element("text", { x, y, "font-size": size, "stroke-width": size / 5, "text-anchor": atRight ? "end" : "start", style: `fill:${color}` }, text);
+    return element("text", { x, y, "font-size": size, "stroke-width": size / 2.5, "text-anchor": atRight ? "end" : "start",
+      style: `fill:${textColor};stroke:${color}` }, text);
   }
 
   function panel(image, kind, withLabels) {
@@ -115,12 +117,12 @@ function startGallery() {
     const withClass = (image) => control("class").value === "" || shownTruth(image).length + shownDetections(image).length > 0;
     state.order = [...data.images.keys()].filter((index) => withClass(data.images[index])).sort(by[control("order").value]);
     const sum = (outcome) => counts.reduce((total, one) => total + one[outcome], 0);
-    control("totals").textContent = `In these ${state.order.length} images: ${sum("right")} boxes right, ${sum("missed")} missed, ${sum("false")} false.`;
+    control("totals").textContent = `Images: ${state.order.length}. Boxes right: ${sum("right")}, missed: ${sum("missed")}, false: ${sum("false")}.`;
   }
 
   function legend() {
     const line = (outcome) => element("svg", { viewBox: "0 0 26 12" },
-      element("rect", { x: 1, y: 1, width: 24, height: 10, "stroke-dasharray": DASHES[outcome], style: `stroke:${OUTCOME_COLORS[outcome]}` }));
+      element("rect", { x: 1, y: 1, width: 24, height: 10, class: outcome, "stroke-dasharray": DASHES[outcome], style: `stroke:${OUTCOME_COLORS[outcome]}` }));
     const swatch = (color) => element("i", { class: "swatch", style: `--color:${color}` });
     const items = control("coloring").value === "class"
       ? data.classNames.map((name, index) => element("span", {}, swatch(data.colors[index]), name)).slice(0, 30)
@@ -166,6 +168,7 @@ function startGallery() {
     if (event.key === "ArrowRight") open(state.opened + 1);
   });
   draw();
+  document.getElementById(location.hash.slice(1))?.scrollIntoView(); // the gallery has moved what is below it
 }
 
 if (data.images.length) startGallery();
