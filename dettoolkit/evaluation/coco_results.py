@@ -19,7 +19,7 @@ def to_xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def to_coco_results(collected: Collected, info: DatasetInfo) -> list[dict[str, Any]]:
-    """Return one dictionary a detection: ``image_id`` and ``category_id`` of the data set's files, ``bbox`` (xywh), ``score``."""
+    """Return one dictionary a detection: ``image_id`` and ``category_id`` as in the files, ``bbox`` (xywh), ``score``."""
     found = collected.found
     rows = zip(found["image"], found["label"], to_xywh(found["box"]).tolist(), found["score"].tolist(), strict=True)
     return [

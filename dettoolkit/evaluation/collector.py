@@ -100,10 +100,11 @@ class Collector:
         """
         if int(sum_over_processes(torch.tensor(len(self._sizes)))) == 0:
             raise EvaluationError("nothing to evaluate: no image came since the last reset()")
-        shards = gather_objects(self._shard())
+        shards = gather_objects(self.shard())
         return broadcast_object(None if shards is None else function(merge(shards)))
 
-    def _shard(self) -> Collected:
+    def shard(self) -> Collected:
+        """Return the images of this process, in the order in which they came."""
         sizes = np.array(list(self._sizes.values()), dtype=np.int64).reshape(-1, 2)
         return Collected(list(self._sizes), sizes, np.concatenate(self._truth), np.concatenate(self._found))
 
