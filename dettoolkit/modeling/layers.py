@@ -26,7 +26,9 @@ class FrozenBatchNorm2d(TorchvisionFrozenBatchNorm2d):
 
 
 def make_norm(name: NormName, channels: int) -> nn.Module:
-    """Return a norm for maps of ``channels`` channels; ``"none"`` is the identity, ``"GN"`` has 32 groups (or as many as divide).
+    """Return a norm for maps of ``channels`` channels.
+
+    ``"none"`` is the identity; ``"GN"`` has 32 groups, or as many of them as divide the channels.
 
     Raises:
         ValueError: no such norm.

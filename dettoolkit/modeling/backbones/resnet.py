@@ -40,7 +40,7 @@ class ResNet(nn.Module):
         weights: what training starts from: ``torchvision://resnet50``, a path or a URL; empty: random weights.
 
     Raises:
-        ValueError: groups or widths that a network of this depth does not have.
+        ValueError: groups or widths that a network of this depth does not have, or zeros that would never be trained.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class ResNet(nn.Module):
             raise ValueError(
                 f"depth {depth} has no bottlenecks: groups, width_per_group and stride_in_1x1 need depth 50 or more"
             )
+        if zero_init_residual and norm == "FrozenBN":
+            raise ValueError("zero_init_residual needs a norm that is trained: the zeros of FrozenBN would stay")
         block = torchvision_resnet.Bottleneck if bottleneck else torchvision_resnet.BasicBlock
         body = torchvision_resnet.ResNet(
             block,
@@ -68,7 +70,7 @@ class ResNet(nn.Module):
             groups=groups,
             width_per_group=width_per_group,
             norm_layer=_NORMS[norm],
-            zero_init_residual=zero_init_residual and norm != "GN",
+            zero_init_residual=zero_init_residual,
         )
         if in_channels != 3:
             body.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
@@ -96,7 +98,7 @@ class ResNet(nn.Module):
         stages = [[self.conv1, self.bn1], [self.layer1], [self.layer2], [self.layer3], [self.layer4]]
         frozen = [module for stage in stages[:count] for module in stage]
         for module in frozen:
-            module.requires_grad_(False)
+            module.requires_grad_(False).eval()
         return frozen
 
     def train(self, mode: bool = True) -> ResNet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from dettoolkit.errors import ConfigError, MissingDependencyError, did_you_mean
@@ -39,7 +41,8 @@ class Timm(nn.Module):
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise ConfigError(f"timm's {model!r} gives no feature maps: {error}") from error
         levels = {2**level: f"C{level}" for level in range(2, 6)}
-        info = list(zip(self.body.feature_info.reduction(), self.body.feature_info.channels(), strict=True))
+        feature_info: Any = self.body.feature_info
+        info = list(zip(feature_info.reduction(), feature_info.channels(), strict=True))
         self._names = [levels.get(reduction) for reduction, _ in info]  # None: stride 2, which no neck takes
         self.strides = {levels[reduction]: reduction for reduction, _ in info if reduction in levels}
         self.channels = {levels[reduction]: channels for reduction, channels in info if reduction in levels}
@@ -50,7 +53,7 @@ class Timm(nn.Module):
         )
         self.weights, self.model_name, self.in_channels = weights, model, in_channels
         self.has_frozen_stages = freeze
-        self.requires_grad_(not freeze)
+        self.requires_grad_(not freeze).train()
 
     def train(self, mode: bool = True) -> Timm:
         """Set the mode; a frozen backbone stays in eval mode."""

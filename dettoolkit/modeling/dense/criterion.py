@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dettoolkit.distributed import mean_over_processes
+from dettoolkit.errors import ConfigError
 from dettoolkit.modeling.dense.normalizer import Normalizer
 from dettoolkit.structures import NEGATIVE, Annotations, DensePredictions, LossOutput, Matches
 
@@ -18,6 +20,8 @@ class DenseCriterion(nn.Module):
     In training mode the losses are normalised and weighted: they are what is minimised. In eval mode they are this
     process's weighted sums, with ``num_positives`` among the metrics, so that the validation loss of any number of
     images on any number of processes is one sum over the other; nothing is communicated and no state changes.
+
+    A miner's choice is divided by the number of its examples, averaged over the processes, instead of by the normaliser.
 
     ``observers`` are called without gradient as ``observer(logits, labels, losses)``: L tensors ``[N, R_l, K]``,
     ``[N, R_l]`` and the classification loss of each level.
@@ -30,6 +34,9 @@ class DenseCriterion(nn.Module):
         box_losses: of LOSSES, by name; each says whether it operates on deltas or boxes.
         loss_weights: name of a loss -> factor.
         normalizer: what the losses are divided by.
+
+    Raises:
+        ConfigError: a box loss for classification, or the reverse.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class DenseCriterion(nn.Module):
         normalizer: Normalizer,
     ) -> None:
         super().__init__()
+        _check_kinds(classification_loss, box_losses.values())
         self.matcher, self.miner, self.coder = matcher, miner, coder
         self.classification_loss = classification_loss
         self.box_losses = box_losses
@@ -80,33 +88,51 @@ class DenseCriterion(nn.Module):
         matches: Sequence[Matches],
         factors: Tensor,
     ) -> Tensor:
-        if self.classification_loss.needs_quality and matches[0].quality is None:
-            raise ValueError(
+        sizes = [level.shape[1] for level in predictions.logits]
+        levels = list(zip(predictions.logits, labels.split(sizes, dim=1), self._qualities(matches, sizes), strict=True))
+        if getattr(self.miner, "takes_all", False):
+            losses = [
+                self.classification_loss(logits, level, factors[:, None].expand(level.shape), quality)
+                for logits, level, quality in levels
+            ]
+        else:
+            by_anchor = [
+                self.classification_loss(logits, level, None, quality, by_anchor=True) for logits, level, quality in levels
+            ]
+            weights = self._mined_weights(torch.cat(by_anchor, dim=1), predictions, anchors, labels)
+            losses = [(loss * weight).sum() for loss, weight in zip(by_anchor, weights.split(sizes, dim=1), strict=True)]
+        with torch.no_grad():
+            for observer in self.observers:
+                observer(
+                    [logits.detach() for logits, _, _ in levels],
+                    [level for _, level, _ in levels],
+                    [loss.detach() for loss in losses],
+                )
+        return torch.stack(losses).sum()
+
+    def _qualities(self, matches: Sequence[Matches], sizes: Sequence[int]) -> Sequence[Tensor | None]:
+        """Return L tensors ``[N, R_l]`` for a loss that learns a quality, and L times None for others."""
+        if not self.classification_loss.needs_quality:
+            return [None] * len(sizes)
+        given = [match.quality for match in matches if match.quality is not None]
+        if len(given) != len(matches):
+            raise ConfigError(
                 f"{type(self.classification_loss).__name__} learns a quality, but {type(self.matcher).__name__} gives none"
             )
-        levels = labels.split([level.shape[1] for level in predictions.logits], dim=1)
-        if not getattr(self.miner, "takes_all", False):
-            return self._mined(predictions, anchors, labels)
-        weights = factors[:, None]
-        by_level = []
-        for logits, level in zip(predictions.logits, levels, strict=True):
-            by_level.append(self.classification_loss(logits, level, weights.expand(level.shape)))
-        if self.observers:
-            with torch.no_grad():
-                for observer in self.observers:
-                    observer(predictions.logits, list(levels), by_level)
-        return torch.stack(by_level).sum()
+        return torch.stack(given).split(list(sizes), dim=1)
 
-    def _mined(self, predictions: DensePredictions, anchors: Sequence[Tensor], labels: Tensor) -> Tensor:
-        """Only the examples that the miner picks count, divided by their number."""
-        logits = torch.cat(predictions.logits, dim=1)
-        losses = self.classification_loss(logits, labels, by_anchor=True)  # [N, R]
-        with torch.no_grad():
-            boxes = self.coder.decode(torch.cat(predictions.deltas, dim=1), torch.cat(list(anchors)))
-            picked = [self.miner(*example) for example in zip(losses, labels, boxes, strict=True)]
+    @torch.no_grad()
+    def _mined_weights(
+        self, losses: Tensor, predictions: DensePredictions, anchors: Sequence[Tensor], labels: Tensor
+    ) -> Tensor:
+        """Return ``[N, R]``: the miner's weights, in training over the number of its examples."""
+        boxes = self.coder.decode(torch.cat(predictions.deltas, dim=1), torch.cat(list(anchors)))
+        picked = [self.miner(*example) for example in zip(losses, labels, boxes, strict=True)]
         weights = torch.stack([weight for weight, _ in picked])
-        count = torch.stack([torch.as_tensor(number, device=labels.device) for _, number in picked]).sum().clamp(min=1)
-        return (losses * weights).sum() / (count if self.training else 1)
+        if not self.training:
+            return weights
+        count = torch.stack([torch.as_tensor(number, device=labels.device) for _, number in picked]).sum()
+        return weights / mean_over_processes(count.float()).clamp(min=1)
 
     def _boxes(
         self, predictions: DensePredictions, anchors: Tensor, indices: Tensor, targets: Sequence[Annotations], factors: Tensor
@@ -130,3 +156,11 @@ def _labels(matches: Matches, target: Annotations) -> Tensor:
     if not len(target):
         return matches.indices
     return torch.where(matches.indices > NEGATIVE, target.labels[matches.indices.clamp(min=0)], matches.indices)
+
+
+def _check_kinds(classification_loss: Any, box_losses: Iterable[Any]) -> None:
+    if not hasattr(classification_loss, "needs_quality"):
+        raise ConfigError(f"classification takes a loss on logits and labels, {type(classification_loss).__name__} is none")
+    for loss in box_losses:
+        if not hasattr(loss, "operates_on"):
+            raise ConfigError(f"regression takes losses on boxes or deltas, {type(loss).__name__} is none")

@@ -21,6 +21,9 @@ class InputNormalization(nn.Module):
         ValueError: lists of different lengths, or a deviation that is not positive.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         channel_order: Literal["RGB", "BGR"] = "RGB",
@@ -48,14 +51,15 @@ class InputNormalization(nn.Module):
         """
         if images.dim() != 4 or images.shape[1] != self.num_channels or len(images) != len(image_sizes):
             raise ValueError(
-                f"expected images [N, {self.num_channels}, H, W] and N sizes, got {list(images.shape)} and {len(image_sizes)} sizes"
+                f"expected images [N, {self.num_channels}, H, W] and N sizes, "
+                f"got {list(images.shape)} and {len(image_sizes)} sizes"
             )
         x = images.flip(1) if self._flip else images
         x = (x.float() - self.mean) / self.std
         height, width = x.shape[-2:]
-        for image, (h, w) in zip(x, image_sizes, strict=True):
+        for index, (h, w) in enumerate(image_sizes):
             if h > height or w > width:
                 raise ValueError(f"an image size of {h} x {w} does not fit a batch of {height} x {width}")
-            image[:, h:, :] = 0
-            image[:, :, w:] = 0
+            x[index, :, h:, :] = 0
+            x[index, :, :, w:] = 0
         return x

@@ -39,6 +39,8 @@ class PerImage(Normalizer):
 class MovingAverage(Normalizer):
     """A moving average of this process's positives, momentum 0.9 from 100 on (Detectron2); part of the checkpoint."""
 
+    average: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("average", torch.tensor(100.0))

@@ -50,7 +50,7 @@ class RetinaNetHead(nn.Module):
             convolution is -log((1 - p) / p), so that the many negatives do not swamp the first steps.
 
     Raises:
-        ValueError: ``prior_probability`` outside of (0, 1).
+        ValueError: ``prior_probability`` outside of (0, 1), no class, or a negative number of convolutions.
     """
 
     def __init__(
@@ -66,16 +66,18 @@ class RetinaNetHead(nn.Module):
         super().__init__()
         if not 0 < prior_probability < 1:
             raise ValueError(f"prior_probability expects a number between 0 and 1, got {prior_probability}")
+        if num_classes < 1 or num_convs < 0:
+            raise ValueError(f"expected num_classes >= 1 and num_convs >= 0, got {num_classes} and {num_convs}")
         self.num_classes = num_classes
         self.classification_tower = Tower(in_channels, num_convs, norm, num_levels)
         self.box_tower = Tower(in_channels, num_convs, norm, num_levels)
         self.classification = nn.Conv2d(in_channels, num_anchors * num_classes, 3, padding=1)
         self.box = nn.Conv2d(in_channels, num_anchors * 4, 3, padding=1)
+        prior_logit = -math.log((1 - prior_probability) / prior_probability)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)
-        nn.init.constant_(self.classification.bias, -math.log((1 - prior_probability) / prior_probability))
+                nn.init.constant_(module.bias, prior_logit if module is self.classification else 0.0)
 
     def forward(self, maps: Sequence[Tensor]) -> DensePredictions:
         """Return logits and deltas of L maps ``[N, in_channels, h, w]``."""

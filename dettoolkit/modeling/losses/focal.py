@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dettoolkit.registry import LOSSES
@@ -42,9 +41,12 @@ def sigmoid_focal_loss(
 
     Raises:
         ValueError: the shapes do not agree, or gamma or alpha out of range.
+        RuntimeError: a backward pass with ``create_graph``, which a second derivative needs.
     """
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"expected logits [..., K] and labels [...], got {list(logits.shape)} and {list(labels.shape)}")
+    if weights is not None and weights.shape != labels.shape:
+        raise ValueError(f"expected weights [...] as labels, got {list(weights.shape)} and {list(labels.shape)}")
     if gamma < 0 or not (alpha is None or 0 <= alpha <= 1):
         raise ValueError(f"expected gamma >= 0 and alpha in 0..1 or None, got {gamma} and {alpha}")
     losses = _FocalLoss.apply(logits, labels, alpha, gamma)
@@ -77,10 +79,12 @@ class _FocalLoss(torch.autograd.Function):
         return losses.reshape(ctx.shape[:-1])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        if torch.is_grad_enabled():  # once_differentiable stays silent where upstream is a constant
+            raise RuntimeError("sigmoid_focal_loss can be differentiated once only: create_graph=True is not supported")
         (gradient,) = ctx.saved_tensors
-        scaled = gradient * upstream.reshape(-1, 1).to(gradient.dtype)
+        # the product is rounded after it is made: a loss scale of 65536 is infinite in float16
+        scaled = (gradient * upstream.reshape(-1, 1)).to(gradient.dtype)
         return scaled.reshape(ctx.shape), None, None, None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 from fvcore.common.config import CfgNode
@@ -10,8 +10,22 @@ from torch import Tensor, nn
 
 from dettoolkit.errors import ConfigError
 from dettoolkit.modeling.dense import NORMALIZERS, DenseCriterion, DenseDecoder, InputNormalization
-from dettoolkit.registry import ANCHORS, BACKBONES, BOX_CODERS, HEADS, LOSSES, MATCHERS, META_ARCHS, MINERS, NECKS
-from dettoolkit.registry import Component, ListOf, Plain, Section, Value
+from dettoolkit.registry import (
+    ANCHORS,
+    BACKBONES,
+    BOX_CODERS,
+    HEADS,
+    LOSSES,
+    MATCHERS,
+    META_ARCHS,
+    MINERS,
+    NECKS,
+    Component,
+    ListOf,
+    Plain,
+    Section,
+    Value,
+)
 from dettoolkit.registry.schema import build_node
 from dettoolkit.structures import Annotations, DensePredictions, Detections, LossOutput
 
@@ -65,7 +79,8 @@ class RetinaNet(nn.Module):
         "NORMALIZER": Value(
             Literal["world_average", "per_image", "moving_average"],
             "world_average",
-            "What losses are divided by: the positives of all processes, of each image (the paper), or Detectron2's moving average.",
+            "What losses are divided by: the positives of all processes, those of each image (the paper), "
+            "or Detectron2's moving average.",
         ),
         "DECODER": Plain(DenseDecoder, ("coder",), doc="Predictions -> detections."),
     }
@@ -74,7 +89,7 @@ class RetinaNet(nn.Module):
         self,
         normalization: InputNormalization,
         backbone: nn.Module,
-        neck: nn.Module,
+        neck: Any,
         head: nn.Module,
         anchors: Any,
         criterion: DenseCriterion,
@@ -106,22 +121,22 @@ class RetinaNet(nn.Module):
         backbone = BACKBONES.build(model.BACKBONE, "MODEL.BACKBONE")
         if getattr(backbone, "in_channels", normalization.num_channels) != normalization.num_channels:
             raise ConfigError(
-                f"MODEL.BACKBONE.IN_CHANNELS is {backbone.in_channels}, MODEL.INPUT.PIXEL_MEAN has {normalization.num_channels} entries"
+                f"MODEL.BACKBONE.IN_CHANNELS is {backbone.in_channels}, "
+                f"MODEL.INPUT.PIXEL_MEAN has {normalization.num_channels} entries"
             )
         neck = NECKS.build(model.NECK, "MODEL.NECK", in_channels=backbone.channels, in_strides=backbone.strides)
         anchors = ANCHORS.build(model.ANCHORS, "MODEL.ANCHORS", strides=neck.strides)
         wired = {"num_anchors": anchors.num_anchors, "num_classes": model.NUM_CLASSES, "num_levels": len(neck.strides)}
         head = HEADS.build(model.HEAD, "MODEL.HEAD", in_channels=neck.channels, **wired)
         coder = BOX_CODERS.build(model.BOX_CODER, "MODEL.BOX_CODER")
-        box_losses = [LOSSES.build(node, f"MODEL.LOSSES.REGRESSION.{i}") for i, node in enumerate(model.LOSSES.REGRESSION)]
-        names = ["loss_box", *(f"loss_box_{type(loss).__name__}" for loss in box_losses[1:])]
+        box_losses = _box_losses(model.LOSSES.REGRESSION)
         criterion = DenseCriterion(
             MATCHERS.build(model.MATCHER, "MODEL.MATCHER"),
             MINERS.build(model.MINER, "MODEL.MINER"),
             coder,
             LOSSES.build(model.LOSSES.CLASSIFICATION, "MODEL.LOSSES.CLASSIFICATION", num_classes=model.NUM_CLASSES),
-            dict(zip(names, box_losses, strict=True)),
-            {"loss_cls": model.LOSS_WEIGHTS.CLASSIFICATION, **_box_weights(names, model.LOSS_WEIGHTS.REGRESSION)},
+            box_losses,
+            {"loss_cls": model.LOSS_WEIGHTS.CLASSIFICATION, **_box_weights(list(box_losses), model.LOSS_WEIGHTS.REGRESSION)},
             NORMALIZERS[model.NORMALIZER](),
         )
         decoder = build_node(DenseDecoder, model.DECODER, "MODEL.DECODER", coder=coder)
@@ -165,6 +180,21 @@ class RetinaNet(nn.Module):
 
     def _anchors(self, predictions: DensePredictions) -> list[Tensor]:
         return self.anchors(predictions.map_sizes, predictions.logits[0].device)
+
+
+def _box_losses(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the losses by name: ``loss_box`` is the first, ``loss_box_<class>`` a further one."""
+    losses: dict[str, Any] = {}
+    for index, node in enumerate(nodes):
+        path = f"MODEL.LOSSES.REGRESSION.{index}"
+        loss = LOSSES.build(node, path)
+        name = f"loss_box_{type(loss).__name__}" if index else "loss_box"
+        if name in losses:
+            raise ConfigError(f"{path}: a second {type(loss).__name__} would have the name {name} of the first")
+        losses[name] = loss
+    if not losses:
+        raise ConfigError("MODEL.LOSSES.REGRESSION expects a loss or a list of losses, got an empty list")
+    return losses
 
 
 def _box_weights(names: Sequence[str], weights: float | Sequence[float]) -> dict[str, float]:
