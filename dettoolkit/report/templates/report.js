@@ -25,12 +25,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 for (const key of document.querySelectorAll(".keys button")) {
+  const chart = key.closest("figure").querySelector(".chart");
+  const line = [...chart.querySelectorAll("g[data-series]")].find((group) => group.dataset.series === key.dataset.series);
+  const light = (on) => { chart.classList.toggle("one", on); line.classList.toggle("lit", on); };
+  for (const name of ["pointerenter", "focus"]) key.addEventListener(name, () => light(true));
+  for (const name of ["pointerleave", "blur"]) key.addEventListener(name, () => light(false));
   key.addEventListener("click", () => {
     const shown = key.getAttribute("aria-pressed") !== "true";
     key.setAttribute("aria-pressed", String(shown));
-    for (const line of key.closest("figure").querySelectorAll("g[data-series]")) {
-      if (line.dataset.series === key.dataset.series) line.style.display = shown ? "" : "none";
-    }
+    line.style.display = shown ? "" : "none";
   });
 }
 
@@ -83,15 +86,15 @@ function startGallery() {
     const size = Math.max(image.width, image.height) / 45;
     const y = box.box[1] > size * 1.4 ? box.box[1] - size * 0.35 : box.box[1] + size * 1.1;
     const textColor = control("coloring").value === "class" ? data.textColors[box.label] : "var(--on-outcome)";
-    const atRight = box.box[0] > 0.75 * image.width;
-    const x = atRight ? Math.min(image.width, box.box[0] + box.box[2]) : box.box[0];
+    const atRight = box.box[0] + 0.65 * size * text.length > image.width; // about the width of the text
+    const x = atRight ? image.width - size / 5 : box.box[0];
     return element("text", { x, y, "font-size": size, "stroke-width": size / 2.5, "text-anchor": atRight ? "end" : "start",
       style: `fill:${textColor};stroke:${color}` }, text);
   }
 
   function panel(image, kind, withLabels) {
     const picture = element("img", { src: image.thumbnail, alt: "", width: image.width, height: image.height });
-    return element("span", { class: "panel" }, picture, boxes(image, kind, withLabels));
+    return element("span", { class: "panel", style: `--ratio:${image.width / image.height}` }, picture, boxes(image, kind, withLabels));
   }
 
   function card(index, place) {
