@@ -105,6 +105,8 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly any type over damaged bytes
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         raise DataError(f"{path}: cannot be decoded, the file is damaged or cut short ({str(error) or error!r})") from error
 
 

@@ -230,6 +230,8 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
         read_image(tmp_path / "page.jpg")
     with pytest.raises(DataError, match="got a folder"):
         read_image(tmp_path)
+    with pytest.raises(DataError, match=r"below\.jpg: cannot be read: Not a directory"):
+        read_image(tmp_path / "empty.jpg" / "below.jpg")
 
 
 def test_many_sizes_are_read_with_errors_in_their_places(tmp_path: Path) -> None:

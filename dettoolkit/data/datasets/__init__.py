@@ -2,7 +2,8 @@
 
 from dettoolkit.data.datasets.coco import COCODataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.datasets.shapes import ShapesDataset
 from dettoolkit.data.datasets.voc import VOCDataset
 from dettoolkit.data.datasets.yolo import YOLODataset
 
-__all__ = ["COCODataset", "DetectionDataset", "VOCDataset", "YOLODataset"]
+__all__ = ["COCODataset", "DetectionDataset", "ShapesDataset", "VOCDataset", "YOLODataset"]

@@ -131,17 +131,15 @@ def _clipped(
     height, width = size
     limit = np.array([width, height, width, height])
     clipped = corners.clip(0, limit).astype(np.float32)
-    finite = np.all(np.isfinite(corners), axis=1, keepdims=True)
-    solid = np.all(corners[:, 2:] > corners[:, :2], axis=1, keepdims=True)
-    near = np.all((corners >= -OVERHANG) & (corners <= limit + OVERHANG), axis=1, keepdims=True)
-    inside = near & np.all(clipped[:, 2:] > clipped[:, :2], axis=1, keepdims=True)
-    sound = np.concatenate([finite, solid, inside], axis=1)
-    for box, numbers, (is_finite, is_solid, is_inside) in zip(entry.boxes, corners, sound, strict=True):
-        if is_finite and is_solid and is_inside:
-            continue
+    near = (corners >= -OVERHANG) & (corners <= limit + OVERHANG)
+    solid, still_solid = (array[:, 2:] > array[:, :2] for array in (corners, clipped))
+    checks = np.stack([check.all(axis=1) for check in (np.isfinite(corners), solid, near, still_solid)], axis=1)
+    sound = np.asarray(checks.all(axis=1))
+    for index in np.flatnonzero(~sound).tolist():
+        is_finite, is_solid, *_ = checks[index]
         kind = "boxes of zero or negative size" if not is_solid else "boxes outside the image"
         kind = kind if is_finite else "boxes with a number that is not finite"
-        shown = ", ".join(f"{number:g}" for number in numbers)
-        faults.add(kind, f"{box.place}: corners (x1, y1, x2, y2) [{shown}] in {entry.file_name} of {width} x {height}")
-    kept = [bool(row.all()) for row in sound]
-    return clipped[kept], kept
+        shown = ", ".join(f"{number:g}" for number in corners[index])
+        place = f"{entry.boxes[index].place}: corners (x1, y1, x2, y2)"
+        faults.add(kind, f"{place} [{shown}] in {entry.file_name} of {width} x {height}")
+    return clipped[sound], sound.tolist()
