@@ -24,10 +24,11 @@ from dettoolkit.errors import DettoolkitError, DistributedError
 
 _TIMEOUT = timedelta(minutes=10)
 _FREE_PORT = "localhost:0"
-_ELASTIC_LOGGERS = (
+_TALKATIVE_LOGGERS = (
     "torch.distributed.elastic.multiprocessing.api",
     "torch.distributed.elastic.agent.server.api",
     "torch.distributed.launcher.api",
+    "torch.multiprocessing.spawn",
     "torchelastic-events-null",
 )
 
@@ -130,7 +131,7 @@ def _run_agent(config: Any, folder: Path, entry_arguments: tuple[Any, ...]) -> A
     from torch.distributed.launcher.api import elastic_launch
 
     try:
-        with _quiet(*_ELASTIC_LOGGERS):
+        with _quiet(*_TALKATIVE_LOGGERS):
             values = elastic_launch(config, _child)(*entry_arguments)
     except ChildFailedError as error:
         raise _failure(folder, error) from None

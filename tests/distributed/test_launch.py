@@ -57,6 +57,7 @@ def test_an_error_of_a_process_is_the_users_one_message(importable: None, capfd:
     printed = capfd.readouterr().err
     assert "Traceback" not in printed
     assert "torchelastic" not in printed
+    assert "SIGTERM" not in printed
     assert "rank 0 of 2 on" in printed
     assert "rank 1 of 2 on" in printed
 
