@@ -6,7 +6,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,13 +46,6 @@ class Plugins:
 def _import(paths: tuple[str, ...]) -> Plugins:
     import_plugins(paths)
     return Plugins(paths)
-
-
-class Arrival(Protocol):
-    """What comes from a worker."""
-
-    def unpack(self) -> Batch:
-        """Return the batch, or raise what went wrong."""
 
 
 @dataclass

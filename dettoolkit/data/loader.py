@@ -2,60 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import torch
-from torch.utils.data import DataLoader
 
 from dettoolkit.data.batch_source import BatchSource, Padding, Plugins
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.samplers import InferenceSampler, StreamItem, TrainingSampler
 from dettoolkit.data.transforms import InferencePipeline, Pipeline, build_transforms
+from dettoolkit.data.workers import Workers, unpacked
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
 from dettoolkit.structures import Batch
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The processes that prepare batches.
-
-    Args:
-        count: how many; 0: this process prepares them itself.
-        pin_memory: whether batches come in page-locked memory, from which a GPU copies faster.
-        start_method: ``fork``, ``spawn`` or ``forkserver``; None: the platform's own.
-    """
-
-    count: int = 0
-    pin_memory: bool = False
-    start_method: str | None = None
-
-    def loader(self, source: BatchSource, batches: Iterable[list[StreamItem]]) -> DataLoader[Any]:
-        """Return a loader of the source's batches, each worker two ahead at most."""
-        several: dict[str, Any] = {}
-        if self.count:
-            several = {"multiprocessing_context": self.start_method, "persistent_workers": True, "prefetch_factor": 2}
-        return DataLoader(
-            source,
-            batch_size=None,  # the source makes batches of lists of items
-            sampler=batches,
-            collate_fn=_as_it_is,
-            num_workers=self.count,
-            pin_memory=self.pin_memory,
-            generator=torch.Generator(),  # without one the loader draws from the global generator
-            **several,
-        )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _unpacked(loader: DataLoader[Any]) -> Iterator[Batch]:
-    for arrival in loader:
-        yield arrival if isinstance(arrival, Batch) else arrival.unpack()
 
 
 class TrainLoader:
@@ -110,7 +67,7 @@ class TrainLoader:
     def __iter__(self) -> Iterator[Batch]:
         start = self.batches_taken
         self._taken = start * self.accumulate
-        for batch in _unpacked(self.workers.loader(self.source, self._shares(start))):
+        for batch in unpacked(self.workers.loader(self.source, self._shares(start))):
             self._taken += 1
             yield batch
 
@@ -163,7 +120,7 @@ class InferenceLoader:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        return _unpacked(self._loader)
+        return unpacked(self._loader)
 
 
 def _padding(divisibility: int, pad_to: Sequence[int] | None) -> Padding:
@@ -176,12 +133,12 @@ def _padding(divisibility: int, pad_to: Sequence[int] | None) -> Padding:
 
 def build_train_loader(
     dataset: DetectionDataset,
-    transforms: Sequence[Mapping[str, Any]],
+    transform_nodes: Sequence[Mapping[str, Any]],
     *,
     global_batch_size: int,
     seed: int,
     accumulate: int = 1,
-    sampler: Mapping[str, Any] | None = None,
+    sampler_node: Mapping[str, Any] | None = None,
     pad_to: Sequence[int] | None = None,
     divisibility: int = 1,
     rank: int = 0,
@@ -195,11 +152,11 @@ def build_train_loader(
 
     Args:
         dataset: its ``records.sizes`` tell wide images from others.
-        transforms: config nodes (``DATASETS.TRAIN_TRANSFORMS``).
+        transform_nodes: config nodes (``DATASETS.TRAIN_TRANSFORMS``).
         global_batch_size: images of an optimizer step, over all processes and micro-batches.
         seed: 0 or more.
         accumulate: micro-batches of an optimizer step.
-        sampler: config node (``DATALOADER.SAMPLER``); :class:`TrainingSampler` when left out.
+        sampler_node: config node (``DATALOADER.SAMPLER``); :class:`TrainingSampler` when left out.
         pad_to: (height, width) of every batch; None: as small as the batch allows.
         divisibility: height and width of a batch become multiples of it.
         rank: of this process.
@@ -213,20 +170,20 @@ def build_train_loader(
         ConfigError: a transform or the sampler cannot be built, or the batch cannot be divided evenly.
     """
     built = SAMPLERS.build(
-        sampler or {"NAME": "TrainingSampler"},
+        sampler_node or {"NAME": "TrainingSampler"},
         "DATALOADER.SAMPLER",
         sizes=dataset.records.sizes,
         batch_size=global_batch_size,
         seed=seed,
     )
-    pipeline = Pipeline(build_transforms(transforms, "DATASETS.TRAIN_TRANSFORMS"))
+    pipeline = Pipeline(build_transforms(transform_nodes, "DATASETS.TRAIN_TRANSFORMS"))
     source = BatchSource(dataset, pipeline, _padding(divisibility, pad_to), seed, Plugins(plugins))
     return TrainLoader(source, built, accumulate, rank, world_size, Workers(num_workers, pin_memory, start_method))
 
 
 def build_test_loader(
     dataset: DetectionDataset,
-    transforms: Sequence[Mapping[str, Any]],
+    transform_nodes: Sequence[Mapping[str, Any]],
     *,
     batch_size: int,
     pad_to: Sequence[int] | None = None,
@@ -242,7 +199,7 @@ def build_test_loader(
 
     Args:
         dataset: all of it; each process takes a run of neighbouring images, as ``distributed.shard_indices`` says.
-        transforms: config nodes (``DATASETS.TEST_TRANSFORMS``): resizing, padding, flipping.
+        transform_nodes: config nodes (``DATASETS.TEST_TRANSFORMS``): resizing, padding, flipping.
         batch_size: images of a batch of one process; the last one may be smaller.
         pad_to: as for training.
         divisibility: as for training.
@@ -256,6 +213,6 @@ def build_test_loader(
     Raises:
         ConfigError: a transform cannot be built, is random, or cannot be undone.
     """
-    source = BatchSource(dataset, InferencePipeline(transforms), _padding(divisibility, pad_to), plugins=Plugins(plugins))
+    source = BatchSource(dataset, InferencePipeline(transform_nodes), _padding(divisibility, pad_to), plugins=Plugins(plugins))
     sampler = InferenceSampler(len(dataset), batch_size, rank, world_size)
     return InferenceLoader(source, sampler, Workers(num_workers, pin_memory, start_method))

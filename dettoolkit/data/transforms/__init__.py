@@ -1,6 +1,7 @@
 """From a sample to a sample: ``torchvision.transforms.v2`` by name, what it lacks, and the pipelines that apply them."""
 
 from dettoolkit.data.transforms.composed import Compose, RandomApply, RandomChoice
+from dettoolkit.data.transforms.crop import RandomIoUCrop
 from dettoolkit.data.transforms.inference_pipeline import InferencePipeline
 from dettoolkit.data.transforms.pipeline import Pipeline, build_transforms
 from dettoolkit.data.transforms.resize import ResizeShortestEdge
@@ -11,6 +12,7 @@ __all__ = [
     "Pipeline",
     "RandomApply",
     "RandomChoice",
+    "RandomIoUCrop",
     "ResizeShortestEdge",
     "build_transforms",
 ]

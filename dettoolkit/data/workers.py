@@ -1,0 +1,55 @@
+"""Workers: the processes that prepare batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from dettoolkit.data.batch_source import BatchSource
+from dettoolkit.data.samplers import StreamItem
+from dettoolkit.structures import Batch
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes that prepare batches.
+
+    Args:
+        count: how many; 0: this process prepares them itself.
+        pin_memory: whether batches come in page-locked memory, from which a GPU copies faster.
+        start_method: ``fork``, ``spawn`` or ``forkserver``; None: the platform's own.
+    """
+
+    count: int = 0
+    pin_memory: bool = False
+    start_method: str | None = None
+
+    def loader(self, source: BatchSource, batches: Iterable[list[StreamItem]]) -> DataLoader[Any]:
+        """Return a loader of the source's batches, each worker two ahead at most."""
+        several: dict[str, Any] = {}
+        if self.count:
+            several = {"multiprocessing_context": self.start_method, "persistent_workers": True, "prefetch_factor": 2}
+        return DataLoader(
+            source,
+            batch_size=None,  # the source makes batches of lists of items
+            sampler=batches,
+            collate_fn=_as_it_is,
+            num_workers=self.count,
+            pin_memory=self.pin_memory,
+            generator=torch.Generator(),  # without one the loader draws from the global generator
+            **several,
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def unpacked(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """Yield the batches of a loader that :meth:`Workers.loader` made, and raise what went wrong in a worker."""
+    for arrival in loader:
+        yield arrival if isinstance(arrival, Batch) else arrival.unpack()
