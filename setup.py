@@ -32,7 +32,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["dettoolkit", "dettoolkit.*"]),
-    package_data={"dettoolkit": ["py.typed", "report/templates/*"]},
+    package_data={"dettoolkit": ["py.typed", "report/templates/*", "visualization/fonts/*"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.11",
@@ -46,7 +46,7 @@ setup(
         "Pillow>=11.3",
         "pycocotools>=2.0.8",
         "faster-coco-eval>=1.6.5",
-        "opencv-python-headless>=4.9",  # the plain opencv-python needs the libraries of a desktop
+        "opencv-python-headless>=5.0",  # 5 draws non-Latin text; the plain opencv-python needs the libraries of a desktop
         "defusedxml>=0.7.1",
         "safetensors>=0.4.3",
         "tensorboard>=2.16",
@@ -60,6 +60,7 @@ setup(
         "wandb": ["wandb>=0.17"],
         "dev": [
             "pytest>=8.2",
+            "hypothesis>=6.100",
             "ruff>=0.15",
             "mypy>=1.15",
             "import-linter>=2.3",

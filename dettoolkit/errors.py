@@ -50,6 +50,6 @@ def did_you_mean(name: object, accepted: Iterable[str]) -> str:
 
 def listed(names: Iterable[object], limit: int = 30) -> str:
     """Return the names, comma separated; past ``limit`` only how many more there are."""
-    names = [str(name) for name in names]
-    shown = ", ".join(names[:limit]) or "(none)"
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+    words = [str(name) for name in names]
+    shown = ", ".join(words[:limit]) or "(none)"
+    return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"

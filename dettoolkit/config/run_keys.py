@@ -114,7 +114,10 @@ _EVALUATION = Section(
 )
 
 _HOOKS = ListOf(
-    Component(HOOKS),
+    Component(
+        HOOKS,
+        wired=("schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder", "config_text"),
+    ),
     default=(
         {"NAME": "LearningRate"},
         {"NAME": "NonFiniteLoss"},

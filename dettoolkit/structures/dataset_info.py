@@ -18,7 +18,7 @@ class DatasetInfo:
         category_ids: ``[K]`` ids in the annotation files; label k is ``category_ids[k]`` there. Empty: 0..K-1.
 
     Raises:
-        ValueError: the ids do not go with the names, or one of them stands twice.
+        ValueError: the ids do not go with the names, or an id or a name stands twice.
     """
 
     name: str
@@ -30,6 +30,8 @@ class DatasetInfo:
             object.__setattr__(self, "category_ids", tuple(range(len(self.class_names))))
         if len(self.category_ids) != len(self.class_names):
             raise ValueError(f"{self.name}: {len(self.class_names)} class names, {len(self.category_ids)} category ids")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise ValueError(f"{self.name}: a class name stands twice in {self.class_names}")
         if len(set(self.category_ids)) != len(self.category_ids):
             raise ValueError(f"{self.name}: a category id stands twice in {self.category_ids}")
 

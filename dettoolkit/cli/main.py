@@ -1,0 +1,64 @@
+"""``dettoolkit COMMAND ...``: finds the command's module and turns errors into a message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from dettoolkit import __version__
+
+_COMMANDS = {
+    "train": "train a detector, or evaluate one (--eval-only)",
+    "predict": "detect objects in images, folders or videos",
+    "config": "print a config as it resolves, or explain one key of it",
+    "visualize-data": "draw training samples as the model gets them",
+    "analyze-model": "count parameters, FLOPs and activations",
+    "collect-env": "print what a bug report needs",
+}
+_USAGE = 2  # argparse's own exit code for what cannot be used
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the console command; return its exit code: 0, or 2 for what cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="dettoolkit",
+        description="Train, understand and ship a dense object detector.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="commands:\n" + "\n".join(f"  {name:<16}{words}" for name, words in _COMMANDS.items()),
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="dettoolkit COMMAND --help says more")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    return run_command(chosen.command, chosen.rest, prog=f"dettoolkit {chosen.command}")
+
+
+def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run one command: the console command and the scripts in ``tools/`` are this function.
+
+    Args:
+        name: of the command.
+        arguments: after the command's name; those of the process when left out.
+        prog: how help and messages call it; the script's name when left out.
+    """
+    from dettoolkit.errors import DettoolkitError
+
+    module = importlib.import_module(f"dettoolkit.cli.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    # intermixed: an option after KEY VALUE pairs is still an option
+    parsed = parser.parse_intermixed_args(arguments)
+    try:
+        return module.run(parsed) or 0
+    except DettoolkitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Running a detector over a data set: its numbers, its validation loss and some examples."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.loader import InferenceLoader
+from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes
+from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
+from dettoolkit.report import ReportImage
+from dettoolkit.structures import Batch, Detections
+
+logger = logging.getLogger(__name__)
+
+_MAX_EXAMPLES = 300
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class DatasetEvaluation:
+    """One data set with its loader and evaluators.
+
+    Args:
+        dataset: what is evaluated on.
+        loader: this process's share of it.
+        evaluators: what is computed.
+        with_loss: whether to compute the validation loss too.
+        amp: autocast precision.
+    """
+
+    dataset: DetectionDataset
+    loader: InferenceLoader
+    evaluators: Sequence[Evaluator]
+    with_loss: bool = True
+    amp: Literal["none", "bf16", "fp16"] = "none"
+    examples: list[ReportImage] = field(default_factory=list)
+    results: Results = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the data set."""
+        return self.dataset.info.name
+
+    def run(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Evaluate; all processes must call it. The network runs once for loss and detections.
+
+        Returns:
+            Flat numbers: ``bbox/AP``, ..., and ``validation/loss``, ... where asked for; the same in all processes.
+        """
+        started, was_training = time.perf_counter(), model.training
+        model.eval()
+        for evaluator in self.evaluators:
+            evaluator.reset()
+        losses, positives, examples = self._over_images(model, device)
+        model.train(was_training)
+        self.results = {name: numbers for evaluator in self.evaluators for name, numbers in evaluator.compute().items()}
+        gathered = gather_objects(examples)
+        if is_main_process():
+            self.examples = [example for part in gathered or [] for example in part]
+            seconds = time.perf_counter() - started
+            logger.info("%s: %d images in %.1f s\n%s", self.name, len(self.dataset), seconds, format_results(self.results))
+        return flatten(self.results) | (_validation_losses(losses, positives) if self.with_loss else {})
+
+    @torch.no_grad()
+    def _over_images(self, model: Any, device: torch.device) -> tuple[dict[str, Tensor], Tensor, list[ReportImage]]:
+        sums: dict[str, Tensor] = {}
+        positives = torch.zeros((), dtype=torch.float64)
+        examples: list[ReportImage] = []
+        every = max(1, len(self.dataset) // _MAX_EXAMPLES)
+        seen = 0
+        for batch in self.loader:
+            moved = batch.to(device)
+            with torch.autocast(device.type, dtype=AUTOCAST.get(self.amp, torch.bfloat16), enabled=self.amp != "none"):
+                predictions = model.predictions(moved.images, moved.image_sizes)
+            if self.with_loss:
+                output = model.losses(predictions, moved.targets)
+                for name, value in output.losses.items():
+                    sums[name] = sums.get(name, 0) + value.double().cpu()
+                positives += output.metrics["num_positives"].double().cpu()
+            detections = to_original(batch, model.detections(predictions, moved.image_sizes))
+            for evaluator in self.evaluators:
+                evaluator.update(batch.samples, detections)
+            for sample, found in zip(batch.samples, detections, strict=True):
+                if seen % every == 0:
+                    examples.append(_example(sample, found))
+                seen += 1
+        return sums, positives, examples
+
+
+def to_original(batch: Batch, detections: Sequence[Detections]) -> list[Detections]:
+    """Return detections in the pixels of the original images, on the CPU."""
+    pairs = zip(batch.samples, detections, strict=True)
+    return [sample["way_back"].detections(found.to("cpu"), sample["original_size"]) for sample, found in pairs]
+
+
+def _example(sample: Any, found: Detections) -> ReportImage:
+    return ReportImage(sample["image_id"], sample["file_name"], sample["original_size"], sample["original"], found)
+
+
+def _validation_losses(sums: dict[str, Tensor], positives: Tensor) -> dict[str, float]:
+    """Return the losses over all images of all processes, divided by the positives of all, at least 1."""
+    every = broadcast_object(gather_objects(list(sums)))  # a process without images knows no names
+    names = sorted({name for names in every for name in names})
+    zero = torch.zeros((), dtype=torch.float64)
+    total = sum_over_processes(torch.stack([positives, *(sums.get(name, zero) for name in names)]))
+    by_name = dict(zip(names, (total[1:] / total[0].clamp(min=1)).tolist(), strict=True))
+    return {"validation/loss": sum(by_name.values()), **{f"validation/{name}": value for name, value in by_name.items()}}

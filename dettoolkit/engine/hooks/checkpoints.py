@@ -1,0 +1,90 @@
+"""When to save."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+from dettoolkit.engine.checkpointing import Checkpointer
+from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.trainer import Trainer
+from dettoolkit.errors import ConfigError, did_you_mean, listed
+from dettoolkit.registry import HOOKS
+from dettoolkit.structures import Duration
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register()
+class PeriodicCheckpoint(Hook):
+    """Saves everything that training needs to go on, and ``model_final.pth`` at the end.
+
+    Stands after the hooks whose state it saves.
+
+    Args:
+        checkpointer: writes into the run folder (wired).
+        period: how often: iterations, or epochs (``1ep``).
+        keep: how many of the periodic files stay.
+    """
+
+    def __init__(self, checkpointer: Checkpointer, period: str | int = "1ep", keep: int = 2) -> None:
+        self.checkpointer = checkpointer
+        self.period = Duration.parse(period)
+        self.keep = keep
+        if keep < 1:
+            raise ValueError(f"keep expects at least 1, got {keep}")
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Save when it is time."""
+        period = self.period.iterations(trainer.iterations_per_epoch)
+        if period and trainer.iteration % period == 0 and trainer.iteration < trainer.num_iterations:
+            self.checkpointer.save_training(trainer, keep=self.keep)
+
+    def after_train(self, trainer: Trainer) -> None:
+        """Save the last state."""
+        self.checkpointer.save_training(trainer, name="model_final.pth")
+
+
+@HOOKS.register()
+class BestCheckpoint(Hook):
+    """Saves ``model_best.pth`` whenever an evaluation was the best so far. Stands after Evaluation.
+
+    Args:
+        checkpointer: writes into the run folder (wired).
+        metric: a number of the evaluation, e.g. ``bbox/AP``.
+        mode: whether larger or smaller is better.
+    """
+
+    def __init__(self, checkpointer: Checkpointer, metric: str = "bbox/AP", mode: Literal["max", "min"] = "max") -> None:
+        self.checkpointer = checkpointer
+        self.metric = metric
+        self.mode = mode
+        self.best: float | None = None
+        self.best_iteration = 0
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Compare, if there was an evaluation.
+
+        Raises:
+            ConfigError: the evaluation has no such number; the message has the nearest and all there are.
+        """
+        if not trainer.recorded:
+            return
+        if self.metric not in trainer.recorded:
+            names = list(trainer.recorded)
+            raise ConfigError(
+                f"BestCheckpoint.METRIC: the evaluation has no {self.metric!r}.{did_you_mean(self.metric, names)} It has: {listed(names)}."
+            )
+        value = trainer.recorded[self.metric]
+        if self.best is None or (value > self.best if self.mode == "max" else value < self.best):
+            self.best, self.best_iteration = value, trainer.iteration
+            self.checkpointer.save_model(trainer, "model_best.pth")
+            logger.info("best %s so far: %.4f at iteration %d", self.metric, value, trainer.iteration)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value and when it was."""
+        return {"best": self.best, "best_iteration": self.best_iteration}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with an earlier best value."""
+        self.best, self.best_iteration = state["best"], state["best_iteration"]

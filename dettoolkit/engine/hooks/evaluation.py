@@ -1,0 +1,64 @@
+"""When to evaluate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from dettoolkit.distributed import is_main_process
+from dettoolkit.engine.evaluating import DatasetEvaluation
+from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.run_folder import RunFolder
+from dettoolkit.engine.trainer import Trainer
+from dettoolkit.registry import HOOKS
+from dettoolkit.structures import Duration
+
+logger = logging.getLogger(__name__)
+
+
+@HOOKS.register()
+class Evaluation(Hook):
+    """Evaluates on ``DATASETS.TEST`` every ``EVALUATION.PERIOD`` and at the end, and leaves the numbers with the trainer.
+
+    With one data set they are named ``bbox/AP``, ``validation/loss``, ...; with several, ``<data set>/bbox/AP``, ....
+
+    Args:
+        evaluations: one for each data set (wired).
+        evaluation_period: of ``EVALUATION.PERIOD`` (wired).
+        run_folder: of the run (wired).
+    """
+
+    def __init__(self, evaluations: Sequence[DatasetEvaluation], evaluation_period: Duration, run_folder: RunFolder) -> None:
+        self.evaluations = evaluations
+        self.period = evaluation_period
+        self.folder = run_folder
+
+    def before_train(self, trainer: Trainer) -> None:
+        """Say so if there is nothing to evaluate on."""
+        if not self.evaluations:
+            logger.warning("DATASETS.TEST is empty: nothing will be evaluated, and there will be no best checkpoint")
+
+    def after_step(self, trainer: Trainer) -> None:
+        """Evaluate when it is time."""
+        period = self.period.iterations(trainer.iterations_per_epoch)
+        if trainer.iteration == trainer.num_iterations or (period and trainer.iteration % period == 0):
+            trainer.recorded |= evaluate_all(self.evaluations, trainer.model_for_evaluation, trainer.device, self.folder)
+            trainer.latest_evaluation = dict(trainer.recorded)
+
+
+def evaluate_all(
+    evaluations: Sequence[DatasetEvaluation], model: nn.Module, device: torch.device, folder: RunFolder
+) -> dict[str, float]:
+    """Evaluate on each data set, write ``inference/<data set>/predictions.json``, and return the numbers of all."""
+    numbers = {}
+    for evaluation in evaluations:
+        prefix = f"{evaluation.name}/" if len(evaluations) > 1 else ""
+        result = evaluation.run(model, device)
+        numbers |= {f"{prefix}{name}": value for name, value in result.items()}
+        writer = next((e for e in evaluation.evaluators if hasattr(e, "write_coco_results")), None)
+        if is_main_process() and writer is not None:
+            writer.write_coco_results(folder.inference(evaluation.name) / "predictions.json")
+    return numbers

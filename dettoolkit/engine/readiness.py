@@ -1,0 +1,50 @@
+"""What must be right before the first step."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from dettoolkit.distributed import world_size
+from dettoolkit.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+
+def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, resume: bool) -> None:
+    """Refuse what cannot be learned from, and say what looks odd.
+
+    Args:
+        model: with its first weights.
+        cfg: of the run.
+        device: of the model.
+        resume: whether the weights will come from a checkpoint.
+
+    Raises:
+        TrainingError: frozen stages with random weights, or synchronised batch norm on a device that cannot do it.
+    """
+    pretrained = resume or cfg.MODEL.WEIGHTS or cfg.MODEL.get("BACKBONE", {}).get("WEIGHTS")
+    backbone = getattr(model, "backbone", None)
+    if not pretrained and getattr(backbone, "has_frozen_stages", False):
+        raise TrainingError(
+            "the backbone has frozen stages and random weights: they would stay random for ever. Set MODEL.BACKBONE.WEIGHTS "
+            "(torchvision://resnet50, a path or a URL) or MODEL.WEIGHTS, or set MODEL.BACKBONE.FREEZE_STAGES to 0."
+        )
+    modules = list(model.modules())
+    if not pretrained and any(isinstance(module, FrozenBatchNorm2d) for module in modules):
+        logger.warning("FrozenBN with random weights normalises nothing: to train from scratch, set MODEL.BACKBONE.NORM to BN or GN")
+    if any(isinstance(module, nn.SyncBatchNorm) for module in modules):
+        if world_size() == 1:
+            logger.info("SyncBN in one process is plain BN")
+        elif device.type != "cuda":
+            raise TrainingError(f"SyncBN in {world_size()} processes needs CUDA, and MODEL.DEVICE is {device}. Use BN or GN.")
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    logger.info("%s: %.1f million parameters, %.1f million of them trained", type(model).__name__, _millions(model), trainable / 1e6)
+
+
+def _millions(model: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in model.parameters()) / 1e6

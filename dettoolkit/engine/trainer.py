@@ -1,0 +1,173 @@
+"""The training loop: it is given its parts, and knows of nothing but steps."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dettoolkit.distributed import any_process
+from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.structures import Batch
+
+logger = logging.getLogger(__name__)
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Trainer:
+    """Runs optimizer steps and calls the hooks around them.
+
+    What hooks may use: ``model`` (never wrapped), ``optimizer``, ``iteration`` (steps done), ``num_iterations``,
+    ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
+    ``recorded`` (numbers for the writers, an evaluation's), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``.
+
+    Args:
+        model: returns a :class:`~dettoolkit.structures.LossOutput` for images, sizes and targets.
+        replica: the model as each process runs it (wrapped by DDP, or the model itself).
+        optimizer: made for the parameters of ``model``.
+        batches: endless; ``accumulate`` of them make a step.
+        hooks: called in this order.
+        device: of the model.
+        num_iterations: optimizer steps in all.
+        iterations_per_epoch: optimizer steps in an epoch.
+        accumulate: parts of a step.
+        amp: autocast precision.
+        clip_gradient_norm: largest L2 norm of all gradients together, or None.
+
+    Raises:
+        ValueError: two hooks keep state under the same name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        replica: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batches: Iterable[Batch],
+        hooks: Sequence[Hook],
+        *,
+        device: torch.device,
+        num_iterations: int,
+        iterations_per_epoch: int,
+        accumulate: int = 1,
+        amp: Literal["none", "bf16", "fp16"] = "none",
+        clip_gradient_norm: float | None = None,
+    ) -> None:
+        self.model, self.replica, self.optimizer = model, replica, optimizer
+        self.batches, self.hooks, self.device = batches, list(hooks), device
+        self.num_iterations, self.iterations_per_epoch = num_iterations, iterations_per_epoch
+        self.accumulate, self.amp, self.clip_gradient_norm = accumulate, amp, clip_gradient_norm
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+        self.iteration = 0
+        self.latest_metrics: dict[str, Tensor | float] = {}
+        self.latest_batches: list[Batch] = []
+        self.recorded: dict[str, float] = {}
+        self.latest_evaluation: dict[str, float] = {}
+        self._stop_reason: str | None = None
+        names = [hook.name for hook in self.hooks if hook.state_dict()]
+        if len(set(names)) != len(names):
+            raise ValueError(f"hooks keep their state under their names, and a name stands twice: {names}")
+
+    @property
+    def model_for_evaluation(self) -> nn.Module:
+        """The model whose detections count."""
+        return self.model
+
+    @property
+    def epoch(self) -> float:
+        """How often the training images have been seen."""
+        return self.iteration / self.iterations_per_epoch
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the training to end after this step; all processes do, whichever of them asked."""
+        self._stop_reason = self._stop_reason or reason
+
+    def train(self) -> None:
+        """Run the steps from ``iteration`` to ``num_iterations``.
+
+        Raises:
+            Exception: whatever a step or a hook raises, after the hooks' ``on_exception``.
+        """
+        try:
+            self._call("before_train")
+            self.replica.train()
+            batches = iter(self.batches)
+            while self.iteration < self.num_iterations:
+                self._call("before_step")
+                self._step(batches)
+                self.iteration += 1
+                self._call("after_step")
+                if any_process(self._stop_reason is not None):
+                    logger.info("training stops at iteration %d: %s", self.iteration, self._stop_reason or "another process asked")
+                    break
+            self._call("after_train")
+        except BaseException as error:
+            for hook in self.hooks:
+                hook.on_exception(self, error)
+            raise
+
+    def _call(self, stage: str) -> None:
+        for hook in self.hooks:
+            getattr(hook, stage)(self)
+
+    def _step(self, batches: Iterator[Batch]) -> None:
+        start, waited = time.perf_counter(), 0.0
+        self.optimizer.zero_grad(set_to_none=True)
+        self.latest_batches = []
+        metrics: dict[str, Tensor] = {}
+        for part in range(self.accumulate):
+            asked = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - asked
+            self.latest_batches.append(batch)
+            for name, value in self._backward(batch.to(self.device), last=part == self.accumulate - 1).items():
+                metrics[name] = metrics.get(name, 0) + value / self.accumulate
+        # one bad process spoils the averaged gradients of all, so all leave the weights as they are
+        if not any_process(not math.isfinite(metrics["loss"])):
+            metrics |= self._update()
+        self.latest_metrics = {**metrics, "data_time": waited, "time": time.perf_counter() - start}
+
+    def _backward(self, batch: Batch, last: bool) -> dict[str, Tensor]:
+        wait = contextlib.nullcontext() if last or self.replica is self.model else self.replica.no_sync()  # type: ignore[operator]
+        dtype = _AUTOCAST.get(self.amp, torch.bfloat16)
+        with wait:
+            with torch.autocast(self.device.type, dtype=dtype, enabled=self.amp != "none"):
+                output = self.replica(batch.images, batch.image_sizes, batch.targets)
+            total = output.total
+            self.scaler.scale(total / self.accumulate).backward()
+        numbers = {"loss": total, **output.losses, **output.metrics}
+        return {name: value.detach() for name, value in numbers.items()}
+
+    def _update(self) -> dict[str, Tensor]:
+        metrics = {}
+        if self.clip_gradient_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            metrics["gradient_norm"] = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_gradient_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold, besides the model, for training to go on."""
+        return {
+            "iteration": self.iteration,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "hooks": {hook.name: state for hook in self.hooks if (state := hook.state_dict())},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self.iteration = state["iteration"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        for hook in self.hooks:
+            if hook.name in state["hooks"]:
+                hook.load_state_dict(state["hooks"][hook.name])

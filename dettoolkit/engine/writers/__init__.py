@@ -1,0 +1,7 @@
+"""WRITERS: where the numbers of a training go; ``open(trainer)``, ``write(trainer, numbers)``, ``close()``."""
+
+from dettoolkit.engine.writers.console import ConsoleWriter
+from dettoolkit.engine.writers.json_lines import JSONLinesWriter
+from dettoolkit.engine.writers.tensorboard import TensorBoardWriter
+
+__all__ = ["ConsoleWriter", "JSONLinesWriter", "TensorBoardWriter"]
