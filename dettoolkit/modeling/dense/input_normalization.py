@@ -31,7 +31,7 @@ class InputNormalization(nn.Module):
         pixel_std: tuple[float, ...] = (58.395, 57.12, 57.375),
     ) -> None:
         super().__init__()
-        if len(pixel_mean) != len(pixel_std) or min(pixel_std) <= 0:
+        if len(pixel_mean) != len(pixel_std) or min(pixel_std, default=0) <= 0:
             raise ValueError(f"expected one mean and one positive std a channel, got {list(pixel_mean)} and {list(pixel_std)}")
         self.num_channels = len(pixel_mean)
         self._flip = channel_order == "BGR"
