@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,13 +82,9 @@ class _ByValue(pickle.Pickler):
 
 @dataclass
 class Failure:
-    """An error for the user on its way between processes, kept free of the traceback that the data loader would add."""
+    """An error on its way between processes, without the words that the data loader would add to those for the user."""
 
-    error: DettoolkitError
-
-    def unpack(self) -> Batch:
-        """Raise the error."""
-        raise self.error
+    error: Exception
 
 
 class BatchSource(Dataset[Any]):
@@ -120,12 +117,22 @@ class BatchSource(Dataset[Any]):
         return _restore, (self.plugins, self.dataset, self.pipeline, self.padding, self.seed)
 
     def __getitem__(self, items: Sequence[StreamItem]) -> Batch | Parcel | Failure:
-        """Return the batch of these items, packed when this is a worker; errors for the user are returned as well."""
+        """Return the batch of these items; a worker returns it packed, and returns errors as well."""
+        if get_worker_info() is None:
+            return self._batch(items)
         try:
-            batch = self._collate([self._sample(item) for item in items])
+            return Parcel.pack(self._batch(items))
         except DettoolkitError as error:
             return Failure(error)
-        return batch if get_worker_info() is None else Parcel.pack(batch)
+        except Exception as error:  # a traceback is lost between processes, its words are not
+            return Failure(RuntimeError(f"{error}\n\nIn a worker of the data loader:\n{traceback.format_exc()}"))
+
+    def _batch(self, items: Sequence[StreamItem]) -> Batch:
+        samples = [self._sample(item) for item in items]
+        try:
+            return Batch.collate(samples, self.padding.divisibility, self.padding.pad_to)
+        except ValueError as error:
+            raise DataError(f"{error}; the images are {listed(sample['file_name'] for sample in samples)}") from None
 
     def _sample(self, item: StreamItem) -> Sample:
         try:
@@ -138,12 +145,6 @@ class BatchSource(Dataset[Any]):
 
     def _draw(self) -> Sample:
         return self.dataset[int(torch.randint(len(self.dataset), ()))]
-
-    def _collate(self, samples: list[Sample]) -> Batch:
-        try:
-            return Batch.collate(samples, self.padding.divisibility, self.padding.pad_to)
-        except ValueError as error:
-            raise DataError(f"{error}; the images are {listed(sample['file_name'] for sample in samples)}") from None
 
 
 def _restore(plugins: Plugins, dataset: Any, pipeline: Any, padding: Padding, seed: int) -> BatchSource:

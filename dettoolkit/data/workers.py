@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from dettoolkit.data.batch_source import BatchSource
+from dettoolkit.data.batch_source import BatchSource, Failure, Parcel
 from dettoolkit.data.samplers import StreamItem
 from dettoolkit.structures import Batch
 
@@ -52,4 +52,8 @@ def _as_it_is(batch: Any) -> Any:
 def unpacked(loader: DataLoader[Any]) -> Iterator[Batch]:
     """Yield the batches of a loader that :meth:`Workers.loader` made, and raise what went wrong in a worker."""
     for arrival in loader:
-        yield arrival if isinstance(arrival, Batch) else arrival.unpack()
+        if isinstance(arrival, Failure):
+            error = arrival.error
+            del loader, arrival  # the error's traceback keeps this frame, which must not keep the workers
+            raise error
+        yield arrival.unpack() if isinstance(arrival, Parcel) else arrival
