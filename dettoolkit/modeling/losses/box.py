@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 from torchvision import ops
 
 from dettoolkit.registry import LOSSES
+
+_SMALLEST_SIDE = 1e-3  # pixels
 
 
 def _weighted_sum(losses: Tensor, weights: Tensor | None) -> Tensor:
@@ -76,8 +79,15 @@ class DIoULoss(_OverlapLoss):
     function = staticmethod(ops.distance_box_iou_loss)
 
 
+def _complete_box_iou_loss(prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
+    # a side that is rounded to zero has an aspect ratio without a gradient
+    low, high = prediction.split(2, dim=-1)
+    prediction = torch.cat([low, torch.maximum(high, low + _SMALLEST_SIDE)], dim=-1)
+    return ops.complete_box_iou_loss(prediction, target, reduction=reduction)
+
+
 @LOSSES.register()
 class CIoULoss(_OverlapLoss):
     """1 - CIoU (Zheng et al., AAAI 2020) of decoded boxes."""
 
-    function = staticmethod(ops.complete_box_iou_loss)
+    function = staticmethod(_complete_box_iou_loss)

@@ -148,5 +148,7 @@ def test_detections_have_no_gradient() -> None:
     [{"score_threshold": 1.0}, {"score_threshold": -0.1}, {"candidates_per_level": 0}, {"max_detections": 0}],
 )
 def test_numbers_out_of_range_are_shown(parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=rf"score_threshold in \[0, 1\) and positive .* got .*{next(iter(parameters.values()))}"):
+    with pytest.raises(
+        ValueError, match=rf"score_threshold in \[0, 1\) and positive .* got .*{next(iter(parameters.values()))}"
+    ):
         decoder(**parameters)

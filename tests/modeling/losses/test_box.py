@@ -114,5 +114,14 @@ def test_boxes_that_do_not_meet_still_have_a_gradient(loss: Any) -> None:
     assert slope.abs().sum() > 0
 
 
+@pytest.mark.parametrize("loss", OVERLAP_LOSSES)
+@pytest.mark.parametrize("sides", [(0.0, 0.0), (600.0, 0.0), (0.0, 600.0)])
+def test_boxes_without_an_area_still_have_a_finite_gradient(loss: Any, sides: tuple[float, float]) -> None:
+    prediction = torch.tensor([[5.0, 5.0, 5.0 + sides[0], 5.0 + sides[1]]], requires_grad=True)
+    value = loss()(prediction, torch.tensor([[0.0, 0.0, 10.0, 10.0]]))
+    assert value.isfinite()
+    assert torch.autograd.grad(value, prediction)[0].isfinite().all()
+
+
 def test_losses_say_what_they_operate_on() -> None:
     assert [loss.operates_on for loss in ALL_LOSSES] == ["deltas", "deltas", "boxes", "boxes", "boxes"]

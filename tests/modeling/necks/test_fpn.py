@@ -108,7 +108,9 @@ def test_weights_start_as_caffe2s() -> None:
 
 @pytest.mark.parametrize("levels", [(1, 5), (3, 8), (5, 4), (6, 7)])
 def test_levels_that_cannot_be_given_are_refused(levels: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"first <= last within 2\.\.7 .*'C2', 'C3', 'C4', 'C5'\], got \[{levels[0]}, {levels[1]}\]"):
+    with pytest.raises(
+        ValueError, match=rf"first <= last within 2\.\.7 .*'C2', 'C3', 'C4', 'C5'\], got \[{levels[0]}, {levels[1]}\]"
+    ):
         FPN(CHANNELS, STRIDES, levels=levels)
 
 
