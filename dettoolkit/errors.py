@@ -53,3 +53,13 @@ def listed(names: Iterable[object], limit: int = 30) -> str:
     words = [str(name) for name in names]
     shown = ", ".join(words[:limit]) or "(none)"
     return shown if len(words) <= limit else f"{shown} and {len(words) - limit} more"
+
+
+def shown(value: object, limit: int = 100) -> str:
+    """Return what came, in the words of a config file and shortened: ``null``, ``true``, ``'abc' (a string)``, ``3 (int)``."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    words = {"str": "a string", "list": "a list", "dict": "a mapping"}
+    kind = words.get(type(value).__name__, type(value).__name__)
+    return f"{text if len(text) <= limit else text[: limit - 3] + '...'} ({kind})"

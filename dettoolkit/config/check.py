@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from dettoolkit.errors import ConfigError
+from dettoolkit.config.keys import component_name, section_keys
+from dettoolkit.config.yaml_reader import is_plain, plain
+from dettoolkit.errors import ConfigError, shown
 from dettoolkit.registry import META_ARCHS, Component, ListOf, MappingOf, Plain, Section, Value
 from dettoolkit.registry.schema import Node, Problems, check_keys, check_parameters, parts_of
 from dettoolkit.registry.signature import coerce, describe_type, documentation, parameters, place
 
+MISSING: Any = object()  # what a config that says nothing of a key says; null is a value
+
 
 @dataclass(frozen=True)
 class Note:
-    """What can be said of a config key: its type, its default's place, and words.
+    """What can be said of a config key.
 
     Args:
         accepted: the type in words.
@@ -28,34 +33,44 @@ class Note:
 
 
 @dataclass
-class Check:
-    """One pass over a config: the resolved tree, what is wrong, and a note for each key."""
+class Checker:
+    """One pass over a config.
 
-    problems: Problems = field(default_factory=Problems)
+    Args:
+        problems: takes what is wrong.
+        notes: takes a note for each key.
+    """
+
+    problems: Problems
     notes: dict[str, Note] = field(default_factory=dict)
 
-    def node(self, schema: Node, value: Any, given: bool, path: str) -> Any:
-        """Return ``value`` checked and completed as ``schema`` says; ``given`` tells a null from nothing."""
-        if isinstance(schema, Value):
-            return self._value(schema, value, given, path)
-        self.notes.setdefault(path, Note(type(schema).__name__.lower(), "", lambda: schema.doc))
-        if isinstance(schema, ListOf):
-            return self._list(schema, value, given, path)
-        if isinstance(schema, Component):
-            return self._component(schema, value, given, path)
-        if given and not isinstance(value, Mapping):
-            self.problems.add(path, f"expected a mapping, got {value!r} ({type(value).__name__})")
-            return {}
-        mapping = value if given else {}
-        if isinstance(schema, Section):
-            return self._section(schema, mapping, path)
-        if isinstance(schema, MappingOf):
-            return {name: self.node(schema.item, item, True, _join(path, name)) for name, item in mapping.items()}
-        return self._parameters(schema.cls, mapping, path, schema.wired)
+    def node(self, schema: Node, value: Any, path: str, home: str = "dettoolkit/config/run_keys.py") -> Any:
+        """Return ``value`` checked and completed.
 
-    def _value(self, schema: Value, value: Any, given: bool, path: str) -> Any:
-        self.notes[path] = Note(describe_type(schema.annotation), "dettoolkit/config/run_keys.py", lambda: schema.doc)
-        if not given:
+        Args:
+            schema: what is accepted.
+            value: plain data, or ``MISSING``.
+            path: the dotted key.
+            home: where ``schema`` is written.
+        """
+        if isinstance(schema, Value):
+            return self._value(schema, value, path, home)
+        if isinstance(schema, Component):
+            return self._component(schema, value, path)
+        self.notes[path] = Note("a list of components" if isinstance(schema, ListOf) else "a mapping", home, lambda: schema.doc)
+        if isinstance(schema, ListOf):
+            return self._list(schema, value, path)
+        if value is not MISSING and not isinstance(value, Mapping):
+            self.problems.add(path, f"expected a mapping, got {shown(value)}.")
+            return {}
+        mapping = {} if value is MISSING else value
+        if isinstance(schema, Plain):
+            return self._parameters(schema.cls, mapping, path, schema.wired)
+        return self._section(schema, mapping, path, home) if isinstance(schema, Section) else self._names(schema, mapping, path)
+
+    def _value(self, schema: Value, value: Any, path: str, home: str) -> Any:
+        self.notes[path] = Note(describe_type(schema.annotation), home, lambda: schema.doc)
+        if value is MISSING:
             return schema.default
         try:
             return coerce(value, schema.annotation)
@@ -63,72 +78,64 @@ class Check:
             self.problems.add(path, str(error))
             return schema.default
 
-    def _section(self, schema: Section, mapping: Mapping[str, Any], path: str) -> dict[str, Any]:
-        keys: dict[str, Node] = dict(schema.keys)
-        if "META_ARCH" in keys:  # the meta-architecture says which parts a model has
-            keys |= self._model_parts(keys["META_ARCH"], mapping)
+    def _section(self, schema: Section, mapping: Mapping[str, Any], path: str, home: str) -> dict[str, Any]:
+        keys = section_keys(schema, mapping)
         check_keys(mapping, list(keys), path, path or "A config", self.problems)
-        return {key: self.node(node, mapping.get(key), key in mapping, _join(path, key)) for key, node in keys.items()}
-
-    @staticmethod
-    def _model_parts(schema: Node, mapping: Mapping[str, Any]) -> Mapping[str, Node]:
-        default = schema.default if isinstance(schema, Component) and schema.default else {}
-        node = mapping.get("META_ARCH")
-        name = (node if isinstance(node, Mapping) else default).get("NAME", default.get("NAME"))
-        try:
-            return parts_of(META_ARCHS.get(name))
-        except ConfigError:
-            return {}  # the unknown name is reported where META_ARCH itself is checked
-
-    def _list(self, schema: ListOf, value: Any, given: bool, path: str) -> list[Any]:
-        items = value if given else list(schema.default)
-        if schema.or_one and isinstance(items, Mapping):
-            items = [items]
-        if not isinstance(items, (list, tuple)):
-            self.problems.add(path, f"expected a list of components, each a mapping with NAME, got {value!r}")
-            return []
-        return [self.node(schema.item, item, True, f"{path}.{index}") for index, item in enumerate(items)]
-
-    def _component(self, schema: Component, value: Any, given: bool, path: str) -> dict[str, Any]:
-        default = dict(schema.default or {})
-        if given and not isinstance(value, Mapping):
-            self.problems.add(path, f"expected a mapping with NAME (one of {schema.registry.name}), got {value!r}")
-            return {}
-        node = dict(value) if given else default
-        if "NAME" not in node and "NAME" in default:
-            node["NAME"] = default["NAME"]
-        if node.get("NAME") == default.get("NAME"):
-            node = default | node
-        if not isinstance(node.get("NAME"), str):
-            what = "is required and missing" if "NAME" not in node else f"expected a string, got {node['NAME']!r}"
-            self.problems.add(f"{path}.NAME", f"{what}: the name of one of {schema.registry.name}.")
-            return {}
-        try:
-            cls = schema.registry.get(node["NAME"])
-        except ConfigError as error:
-            self.problems.add(f"{path}.NAME", str(error))
-            return {"NAME": node["NAME"]}
-        self.notes[path] = Note("a component", place(cls), lambda: (cls.__doc__ or "").strip().partition("\n\n")[0])
-        self.notes[f"{path}.NAME"] = Note(f"a name of {schema.registry.name}", place(cls), lambda: schema.doc)
-        rest = {key: item for key, item in node.items() if key != "NAME"}
-        if hasattr(cls, "from_config"):  # it builds itself: its parts are the keys beside this node
-            check_keys(rest, [], path, f"{node['NAME']} (its parts stand beside it)", self.problems)
-            return {"NAME": node["NAME"]}
-        return {"NAME": node["NAME"], **self._parameters(cls, rest, path, schema.wired)}
-
-    def _parameters(self, cls: type, node: Mapping[str, Any], path: str, wired: tuple[str, ...]) -> dict[str, Any]:
-        values = check_parameters(cls, node, path, wired, self.problems)
-        known = parameters(cls)
-        for key in values:
-            note = Note(describe_type(known[key].annotation), place(cls), lambda name=known[key].name: documentation(cls, name))
-            self.notes[f"{path}.{key}"] = note
-        for key, part in parts_of(cls).items():
-            values[key] = self.node(part, node.get(key), key in node, f"{path}.{key}")
+        values: dict[str, Any] = {}
+        for key, node in keys.items():
+            if key not in schema.keys:  # a part of the meta-architecture that stands before it
+                home = place(META_ARCHS.get(values["META_ARCH"]["NAME"]))
+            values[key] = self.node(node, mapping.get(key, MISSING), f"{path}.{key}".lstrip("."), home)
         return values
 
+    def _names(self, schema: MappingOf, mapping: Mapping[str, Any], path: str) -> dict[str, Any]:
+        for name in mapping:
+            if "." in name:
+                self.problems.add(f"{path}.{name}", f"the name {name!r} has a dot, which separates the parts of a key.")
+        return {name: self.node(schema.item, item, f"{path}.{name}") for name, item in mapping.items()}
 
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    def _list(self, schema: ListOf, value: Any, path: str) -> list[Any]:
+        items = schema.default if value is MISSING else value
+        if not isinstance(items, (list, tuple)):
+            self.problems.add(path, f"expected a list of components, each a mapping with NAME, got {shown(value)}.")
+            return []
+        return [self.node(schema.item, item, f"{path}.{index}") for index, item in enumerate(items)]
 
+    def _component(self, schema: Component, value: Any, path: str) -> dict[str, Any]:
+        registry = schema.registry
+        if value is not MISSING and not isinstance(value, Mapping):
+            self.problems.add(path, f"expected a mapping with NAME (one of {registry.name}), got {shown(value)}.")
+            return {}
+        default, given = schema.default or {}, {} if value is MISSING else value
+        name = component_name(schema, given)
+        if not isinstance(name, str):
+            what = f"expected a string, got {shown(name)}" if "NAME" in given else "is required and missing"
+            self.problems.add(f"{path}.NAME", f"{what}: the name of one of {registry.name}.")
+            return {}
+        try:
+            cls = registry.get(name)
+        except ConfigError as error:
+            self.problems.add(f"{path}.NAME", str(error))
+            return {"NAME": name}
+        self.notes[path] = Note("a component", place(cls), lambda: (cls.__doc__ or "").strip().partition("\n\n")[0])
+        self.notes[f"{path}.NAME"] = Note(f"a name of {registry.name}", place(cls), lambda: schema.doc)
+        node = {**default, **given} if name == default.get("NAME") else dict(given)
+        node.pop("NAME", None)
+        if hasattr(cls, "from_config"):  # it builds itself: its parts are the keys beside this node
+            check_keys(node, [], path, f"{name} (its parts stand beside it)", self.problems)
+            return {"NAME": name}
+        return {"NAME": name, **self._parameters(cls, node, path, schema.wired)}
 
-__all__ = ["Check", "Note", "Plain"]
+    def _parameters(self, cls: type, node: Mapping[str, Any], path: str, wired: tuple[str, ...]) -> dict[str, Any]:
+        known, home = parameters(cls), place(cls)
+        values = {}
+        for key, value in check_parameters(cls, node, path, wired, self.problems).items():
+            words = partial(documentation, cls, known[key].name)
+            self.notes[f"{path}.{key}"] = Note(describe_type(known[key].annotation), home, words)
+            if is_plain(value):
+                values[key] = plain(value)
+            elif key in node:  # a path, say, or a member of an enumeration: made of what was written, when it is built
+                values[key] = node[key]
+        for key, part in parts_of(cls).items():
+            values[key] = self.node(part, node.get(key, MISSING), f"{path}.{key}", home)
+        return values

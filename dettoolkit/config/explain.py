@@ -16,36 +16,24 @@ def explain(resolved: Resolved, key: str) -> str:
     Raises:
         ConfigError: the config has no such key; the nearest one is named.
     """
-    value = _look_up(resolved.cfg, key)
+    value, path = _look_up(resolved.cfg, key), tuple(key.split("."))
+    place, around = resolved.layer.origins.get(path), resolved.layer.origin(path)
+    rows = [("set by", place or f"the default{f' (what was set near it: {around})' if around else ''}")]
     note = resolved.notes.get(key)
-    place = resolved.layer.origins.get(tuple(key.split(".")))
-    nested = isinstance(value, (Mapping, list)) and bool(value)
-    shown = "\n" + "".join(f"    {line}\n" for line in dump(plain(value)).splitlines()) if nested else f" {value!r}\n"
-    lines = [f"{key} ={shown}"]
-    if place is None:
-        parent = resolved.layer.origin(tuple(key.split(".")[:-1]))
-        place = f"the default{f' (the node around it: {parent})' if parent else ''}"
-    lines.append(f"  set by:   {place}\n")
     if note is not None:
-        words = note.words()
-        lines.append(f"  accepted: {note.accepted}\n")
-        lines.append(f"  home:     {note.home}\n" if note.home else "")
-        lines.append(f"  meaning:  {words}\n" if words else "")
-    return "".join(lines).rstrip()
+        rows += [("accepted", note.accepted), ("home", note.home), ("meaning", note.words())]
+    return dump({key: plain(value)}) + "\n".join(f"  {name + ':':<9} {words}" for name, words in rows if words)
 
 
 def _look_up(cfg: Any, key: str) -> Any:
-    value = cfg
-    for depth, part in enumerate(key.split(".")):
-        keys = (
-            list(value)
-            if isinstance(value, Mapping)
-            else [str(i) for i in range(len(value))]
-            if isinstance(value, list)
-            else []
-        )
-        if part not in keys:
-            at = ".".join(key.split(".")[:depth]) or "the config"
-            raise ConfigError(f"{at} has no {part!r}.{did_you_mean(part, keys)} It has: {listed(keys)}.")
-        value = value[part] if isinstance(value, Mapping) else value[int(part)]
+    value, at = cfg, "the config"
+    for part in key.split("."):
+        inner: Mapping[str, Any]
+        if isinstance(value, list):
+            inner = {str(index): item for index, item in enumerate(value)}
+        else:
+            inner = value if isinstance(value, Mapping) else {}
+        if part not in inner:
+            raise ConfigError(f"{at} has no {part!r}.{did_you_mean(part, inner)} It has: {listed(inner)}.")
+        value, at = inner[part], part if at == "the config" else f"{at}.{part}"
     return value

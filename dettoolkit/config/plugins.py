@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +24,11 @@ def find_plugin(name: str, beside: Path | None) -> Path:
     """
     folders = [Path.cwd(), *([beside.resolve(), *beside.resolve().parents] if beside else [])]
     for folder in folders:
-        candidate = folder / name  # an absolute name stays as it is
+        candidate = folder / Path(name).expanduser()  # an absolute name stays as it is
         if candidate.is_file() and candidate.suffix == ".py":
             return candidate.resolve()
     tried = ", ".join(dict.fromkeys(str(folder / name) for folder in folders[:3]))
-    raise ConfigError(f"PLUGINS: there is no Python file {name!r}. Looked at {tried}" + (", ..." if len(folders) > 3 else ""))
+    raise ConfigError(f"there is no Python file {name!r}. Looked at {tried}{', ...' if len(folders) > 3 else ''}.")
 
 
 def import_plugins(paths: Sequence[str | Path]) -> None:
@@ -38,17 +39,24 @@ def import_plugins(paths: Sequence[str | Path]) -> None:
     Raises:
         ConfigError: a file cannot be imported; the error inside it is shown.
     """
-    for path in map(Path, paths):
-        name = f"dettoolkit_plugin_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):08x}"
-        if name in sys.modules:
+    for path in (Path(path).resolve() for path in paths):
+        if _is_imported(path):
             continue
+        name = f"dettoolkit_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None or not path.is_file():
-            raise ConfigError(f"PLUGINS: {path} is no Python file.")
+            raise ConfigError(f"the plugin {path} is no Python file.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise ConfigError(f"PLUGINS: {path} cannot be imported: {type(error).__name__}: {error}") from error
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            where = f"{path}:{lines[-1]}" if lines else str(path)
+            raise ConfigError(f"the plugin {where} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _is_imported(path: Path) -> bool:
+    """Return whether some module is this file, as a plugin or by an ordinary import."""
+    return any(getattr(module, "__dict__", {}).get("__file__") == str(path) for module in list(sys.modules.values()))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Predicate
 
 from dettoolkit.registry import (
     DATASETS,
@@ -20,12 +23,23 @@ from dettoolkit.registry import (
     Value,
 )
 
-_Length = str | int
+
+def _is_length(value: int | str) -> bool:
+    return re.fullmatch(r"\d+|\d+it|\d+(\.\d+)?ep", str(value)) is not None
+
+
+_Count = Annotated[int, Ge(1)]
+_Length = Annotated[int | str, Predicate(_is_length), "iterations (90000) or epochs ('12ep')"]
+_LengthOrAuto = Annotated[
+    int | str, Predicate(lambda value: value == "auto" or _is_length(value)), "'auto', iterations (1000) or epochs ('0.5ep')"
+]
 
 _MODEL = Section(
     {
         "META_ARCH": Component(META_ARCHS, {"NAME": "RetinaNet"}, doc="The detector; it says which other parts MODEL has."),
-        "NUM_CLASSES": Value(int | Literal["auto"], "auto", "Number of object classes; auto: as many as the training set has."),
+        "NUM_CLASSES": Value(
+            _Count | Literal["auto"], "auto", "Number of object classes; auto: as many as the training set has."
+        ),
         "WEIGHTS": Value(str, "", "Weights of the whole model to start from: a path or URL; empty: none."),
         "DEVICE": Value(str, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."),
         "CHANNELS_LAST": Value(bool, True, "Keep images and maps in channels-last memory order: the same numbers, faster."),
@@ -62,9 +76,13 @@ _DATASETS = Section(
 
 _DATALOADER = Section(
     {
-        "NUM_WORKERS": Value(int, 2, "Worker processes that prepare samples, for each training process; 0: none."),
+        "NUM_WORKERS": Value(
+            Annotated[int, Ge(0)], 2, "Worker processes that prepare samples, for each training process; 0: none."
+        ),
         "PAD_TO": Value(
-            list[int] | None, None, "[height, width] that every batch is padded to; null: as small as the batch allows."
+            tuple[_Count, _Count] | None,
+            None,
+            "[height, width] that every batch is padded to; null: as small as the batch allows.",
         ),
         "SAMPLER": Component(
             SAMPLERS, {"NAME": "TrainingSampler"}, ("sizes", "batch_size", "seed"), "The order of training images."
@@ -75,23 +93,25 @@ _DATALOADER = Section(
 
 _SOLVER = Section(
     {
-        "BATCH_SIZE": Value(int, 16, "Images per optimizer step, over all processes and accumulated parts."),
+        "BATCH_SIZE": Value(_Count, 16, "Images per optimizer step, over all processes and accumulated parts."),
         "REFERENCE_BATCH_SIZE": Value(
-            int | None, 16, "The batch that BASE_LR is meant for; the rate is scaled linearly. null: as it is."
+            _Count | None, 16, "The batch that BASE_LR is meant for; the rate is scaled linearly. null: as it is."
         ),
-        "BASE_LR": Value(float, 0.01, "Learning rate at REFERENCE_BATCH_SIZE."),
+        "BASE_LR": Value(Annotated[float, Ge(0)], 0.01, "Learning rate at REFERENCE_BATCH_SIZE."),
         "LENGTH": Value(_Length, "12ep", "Length of the training: iterations (90000) or epochs (12ep)."),
         "ACCUMULATE": Value(
-            int, 1, "Parts that a batch is computed in; each has its own loss normaliser, so it is not quite one batch."
+            _Count, 1, "Parts that a batch is computed in; each has its own loss normaliser, so it is not quite one batch."
         ),
         "AMP": Value(Literal["none", "bf16", "fp16"], "none", "Autocast precision; the criterion stays in float32."),
-        "CLIP_GRADIENT_NORM": Value(float | None, None, "Largest L2 norm of all gradients together; null: no clipping."),
+        "CLIP_GRADIENT_NORM": Value(
+            Annotated[float, Gt(0)] | None, None, "Largest L2 norm of all gradients together; null: no clipping."
+        ),
         "WARMUP": Section(
             {
                 "LENGTH": Value(
-                    _Length, "auto", "Length of the linear warm-up; auto: 1000 iterations, at most a tenth of LENGTH."
+                    _LengthOrAuto, "auto", "Length of the linear warm-up; auto: 1000 iterations, at most a tenth of LENGTH."
                 ),
-                "FACTOR": Value(float, 0.001, "Share of the learning rate at the first iteration."),
+                "FACTOR": Value(Annotated[float, Ge(0), Le(1)], 0.001, "Share of the learning rate at the first iteration."),
             },
             doc="Linear rise of the learning rate at the start.",
         ),
@@ -107,7 +127,7 @@ _EVALUATION = Section(
     {
         "PERIOD": Value(_Length, "1ep", "How often to evaluate during training; 0: only at the end."),
         "LOSS": Value(bool, True, "Whether to compute the validation loss as well; the network runs once for both."),
-        "BATCH_SIZE": Value(int | None, None, "Images per process and step in evaluation; null: as in training."),
+        "BATCH_SIZE": Value(_Count | None, None, "Images per process and step in evaluation; null: as in training."),
         "EVALUATORS": ListOf(Component(EVALUATORS, wired=("info",)), ({"NAME": "CocoEvaluator"},), doc="What is computed."),
     },
     doc="How good the detector is.",
@@ -140,7 +160,7 @@ RUN_SCHEMA = Section(
         "EVALUATION": _EVALUATION,
         "HOOKS": _HOOKS,
         "OUTPUT_DIR": Value(str | None, None, "Folder of the run; null: runs/<name of the config file>."),
-        "SEED": Value(int, 0, "Seed of the weights, the order of images and the augmentations."),
+        "SEED": Value(Annotated[int, Ge(0)], 0, "Seed of the weights, the order of images and the augmentations."),
         "PLUGINS": Value(list[str], [], "Python files that register components of your own."),
     },
     doc="A whole run.",

@@ -5,18 +5,18 @@ Register a class of your own with ``@LOSSES.register()`` in a file that the conf
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from dettoolkit.registry.registry import Registry
 from dettoolkit.registry.schema import Component, ListOf, MappingOf, Plain, Section, Value
 
 
-def _torchvision_transform(name: str) -> Any:
-    """Return the class of ``torchvision.transforms.v2`` with that name, or None."""
+@cache
+def _torchvision_transforms() -> dict[str, Any]:
     from torchvision.transforms import v2
 
-    found = getattr(v2, name, None)
-    return found if isinstance(found, type) and issubclass(found, v2.Transform) else None
+    return {name: cls for name, cls in vars(v2).items() if isinstance(cls, type) and issubclass(cls, v2.Transform)}
 
 
 META_ARCHS = Registry("META_ARCHS", package="dettoolkit.modeling.meta_archs")
@@ -30,7 +30,7 @@ MINERS = Registry("MINERS", package="dettoolkit.modeling.miners")
 LOSSES = Registry("LOSSES", package="dettoolkit.modeling.losses")
 NMS = Registry("NMS", package="dettoolkit.modeling.dense.nms")
 DATASETS = Registry("DATASETS", package="dettoolkit.data.datasets")
-TRANSFORMS = Registry("TRANSFORMS", package="dettoolkit.data.transforms", fallback=_torchvision_transform)
+TRANSFORMS = Registry("TRANSFORMS", package="dettoolkit.data.transforms", fallback=_torchvision_transforms)
 SAMPLERS = Registry("SAMPLERS", package="dettoolkit.data.samplers")
 OPTIMIZERS = Registry("OPTIMIZERS", package="dettoolkit.solver.optimizers")
 SCHEDULES = Registry("SCHEDULES", package="dettoolkit.solver.schedules")

@@ -9,9 +9,9 @@ from typing import Any
 
 from fvcore.common.registry import Registry as FvcoreRegistry
 
-from dettoolkit.errors import ConfigError, did_you_mean, listed
+from dettoolkit.errors import ConfigError, did_you_mean, listed, shown
 from dettoolkit.registry.schema import build_node
-from dettoolkit.registry.signature import place
+from dettoolkit.registry.signature import place, source_file
 
 
 class Registry(FvcoreRegistry):
@@ -23,10 +23,10 @@ class Registry(FvcoreRegistry):
     Args:
         name: what users call it, e.g. ``"BACKBONES"``.
         package: the package that registers the built-in classes, imported at the first look-up.
-        fallback: called with a name that nobody registered; returns a class or None (``torchvision.transforms.v2`` by name).
+        fallback: returns classes by name that stand in where nobody registered one (``torchvision.transforms.v2``).
     """
 
-    def __init__(self, name: str, package: str, fallback: Callable[[str], Any] | None = None) -> None:
+    def __init__(self, name: str, package: str, fallback: Callable[[], Mapping[str, Any]] | None = None) -> None:
         super().__init__(name)
         self._package: str | None = package
         self._fallback = fallback
@@ -37,23 +37,32 @@ class Registry(FvcoreRegistry):
         return str(self._name)
 
     def _load(self) -> None:
-        if self._package is not None:
-            package, self._package = self._package, None  # first: the package looks things up here while it is imported
+        if self._package is None:
+            return
+        package, self._package = self._package, None  # first: the package looks things up here while it is imported
+        try:
             importlib.import_module(package)
+        except BaseException:
+            self._package = package  # the next look-up shows the same error, not a half-filled registry
+            raise
 
     def _do_register(self, name: str, obj: Any) -> None:
-        """Add ``obj``; the same module and qualified name again replaces it, so that a notebook cell can be run twice.
+        """Add ``obj``; one of the same origin replaces it, so that a notebook cell or a file can be run twice.
 
         Raises:
             ConfigError: the name belongs to an object of another origin; both places are shown.
         """
+        self._load()  # first: a name that a built-in class has is refused here, where it is given again
         present = self._obj_map.get(name)
-        if present is not None and (present.__module__, present.__qualname__) != (obj.__module__, obj.__qualname__):
+        if present is not None and not _same_origin(present, obj):
             raise ConfigError(
                 f"{self.name}: {name!r} is registered twice: first by {place(present)}, now by {place(obj)}. "
                 "Give one of them another name."
             )
         self._obj_map[name] = obj
+
+    def _others(self) -> Mapping[str, Any]:
+        return self._fallback() if self._fallback is not None else {}
 
     def get(self, name: str) -> Any:
         """Return the class registered as ``name``.
@@ -61,22 +70,17 @@ class Registry(FvcoreRegistry):
         Raises:
             ConfigError: nothing has that name; the message has the nearest one and lists all.
         """
-        self._load()
-        found = self._obj_map.get(name)
-        if found is None and self._fallback is not None and isinstance(name, str):
-            found = self._fallback(name)
-        if found is None:
-            raise ConfigError(
-                f"{self.name} has no {name!r}.{did_you_mean(name, self._obj_map)} Registered: {listed(sorted(self._obj_map))}. "
-                "A class of your own is found when PLUGINS names the file that registers it."
-            )
-        return found
+        if name in self:
+            return self._obj_map[name] if name in self._obj_map else self._others()[name]
+        near = did_you_mean(name, [*self._obj_map, *self._others()])
+        raise ConfigError(
+            f"{self.name} has no {name!r}.{near} Registered: {listed(sorted(self._obj_map))}. "
+            "A class of your own is found when PLUGINS names the file that registers it."
+        )
 
     def __contains__(self, name: object) -> bool:
         self._load()
-        return name in self._obj_map or (
-            self._fallback is not None and isinstance(name, str) and self._fallback(name) is not None
-        )
+        return isinstance(name, str) and (name in self._obj_map or name in self._others())
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         self._load()
@@ -95,7 +99,7 @@ class Registry(FvcoreRegistry):
             ConfigError: no such component, or parameters that its constructor does not take as they are.
         """
         if not isinstance(node, Mapping) or "NAME" not in node:
-            raise ConfigError(f"{path}: expected a mapping with NAME (one of {self.name}), got {node!r}.")
+            raise ConfigError(f"{path}: expected a mapping with NAME (one of {self.name}), got {shown(node)}.")
         try:
             cls = self.get(node["NAME"])
         except ConfigError as error:
@@ -107,3 +111,11 @@ class Registry(FvcoreRegistry):
         """Return one line per registered class: its name, its place and the first line of its docstring."""
         rows = [f"{name}: {(inspect.getdoc(obj) or '').partition(chr(10))[0]} ({place(obj)})" for name, obj in self]
         return "\n".join(rows)
+
+
+def _same_origin(first: Any, second: Any) -> bool:
+    """Return whether two classes are one definition: of the same module, or of a file that was imported under two names."""
+    if first.__qualname__ != second.__qualname__:
+        return False
+    file = source_file(first)
+    return first.__module__ == second.__module__ or (file is not None and file == source_file(second))

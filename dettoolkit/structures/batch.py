@@ -20,7 +20,7 @@ class Batch:
         images: ``[N, C, H, W]`` uint8 or float in 0..255, RGB; padding at the right and bottom.
         image_sizes: (height, width) of each image before padding.
         targets: the annotations of each image in the pixels of ``images``.
-        samples: the samples without ``image``, ``boxes``, ``labels`` and ``ignore``: ids, file names, original sizes, ways back.
+        samples: the samples without ``image``, ``boxes``, ``labels`` and ``ignore``: ids, names, original sizes, ways back.
     """
 
     images: Tensor
