@@ -12,8 +12,6 @@ from torchvision import ops
 
 from dettoolkit.registry import LOSSES
 
-_SMALLEST_SIDE = 1e-3  # pixels
-
 
 def _weighted_sum(losses: Tensor, weights: Tensor | None) -> Tensor:
     """Return the float32 sum of ``losses [P]`` times ``weights [P]``."""
@@ -82,7 +80,8 @@ class DIoULoss(_OverlapLoss):
 def _complete_box_iou_loss(prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
     # a side that is rounded to zero has an aspect ratio without a gradient
     low, high = prediction.split(2, dim=-1)
-    prediction = torch.cat([low, torch.maximum(high, low + _SMALLEST_SIDE)], dim=-1)
+    smallest = 1e-3 + 1e-6 * low.detach().abs()  # pixels, more than float32 rounds away at any coordinate
+    prediction = torch.cat([low, torch.maximum(high, low + smallest)], dim=-1)
     return ops.complete_box_iou_loss(prediction, target, reduction=reduction)
 
 

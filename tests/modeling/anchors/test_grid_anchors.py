@@ -84,7 +84,7 @@ def test_ever_new_map_sizes_do_not_fill_the_memory() -> None:
 
 @pytest.mark.parametrize("sizes", [[[32]], [[32], [64, 90]], [[], []]])
 def test_sizes_that_do_not_go_with_the_levels_are_shown(sizes: list[list[float]]) -> None:
-    with pytest.raises(ValueError, match="sizes .*expect"):
+    with pytest.raises(ValueError, match=r"sizes .*expect"):
         GridAnchors([8, 16], sizes=sizes)
 
 

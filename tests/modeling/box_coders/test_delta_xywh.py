@@ -88,5 +88,5 @@ def test_no_boxes_give_no_deltas() -> None:
 def test_numbers_that_are_not_positive_are_refused() -> None:
     with pytest.raises(ValueError, match=r"positive numbers, got \[1.0, 0.0, 1.0, 1.0\] and 62.5"):
         DeltaXYWHCoder((1.0, 0.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match="positive numbers, got .* and -1"):
+    with pytest.raises(ValueError, match=r"positive numbers, got .* and -1"):
         DeltaXYWHCoder(max_ratio=-1)
