@@ -82,13 +82,14 @@ def test_images_stay_uint8_and_boxes_labels_and_ignore_in_step(node):
         assert empty["boxes"].shape == (0, 4)
 
 
-def test_boxes_follow_what_they_enclose_through_crop_zoom_and_flip():
+def test_boxes_follow_what_they_enclose_through_crop_zoom_flip_and_quarter_turn():
     # the only bright pixels of the image fill the box exactly; nearest-neighbour transforms keep that exact
     nodes = [
         {"NAME": "RandomZoomOut", "SIDE_RANGE": [1.0, 2.0], "P": 0.7},
         {"NAME": "RandomIoUCrop"},
         {"NAME": "RandomHorizontalFlip"},
         {"NAME": "RandomVerticalFlip"},
+        {"NAME": "RandomApply", "TRANSFORMS": [{"NAME": "RandomRotation", "DEGREES": [90, 90], "EXPAND": True}]},
     ]
     pipeline = Pipeline(build_transforms(nodes, "DATASETS.TRAIN_TRANSFORMS"))
     given = sample(boxes=((30, 20, 70, 50),))
