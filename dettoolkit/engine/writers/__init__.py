@@ -3,5 +3,6 @@
 from dettoolkit.engine.writers.console import ConsoleWriter
 from dettoolkit.engine.writers.json_lines import JSONLinesWriter
 from dettoolkit.engine.writers.tensorboard import TensorBoardWriter
+from dettoolkit.engine.writers.wandb import WandbWriter
 
-__all__ = ["ConsoleWriter", "JSONLinesWriter", "TensorBoardWriter"]
+__all__ = ["ConsoleWriter", "JSONLinesWriter", "TensorBoardWriter", "WandbWriter"]
