@@ -7,14 +7,16 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from dettoolkit.distributed import any_process
-from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.structures import Batch
+
+if TYPE_CHECKING:  # hooks are made for the trainer, not the other way round
+    from dettoolkit.engine.hooks.hook import Hook
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +107,9 @@ class Trainer:
                 self.iteration += 1
                 self._call("after_step")
                 if any_process(self._stop_reason is not None):
-                    logger.info("training stops at iteration %d: %s", self.iteration, self._stop_reason or "another process asked")
+                    logger.info(
+                        "training stops at iteration %d: %s", self.iteration, self._stop_reason or "another process asked"
+                    )
                     break
             self._call("after_train")
         except BaseException as error:

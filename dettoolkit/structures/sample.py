@@ -55,7 +55,7 @@ class Sample(TypedDict, total=False):
         file_name: the path as the data set names it, for people.
         original_size: (height, width) after orientation, before the transforms.
         way_back: from the transformed to the original pixels; set by test pipelines.
-        original: the annotations in original pixels, all of them, for evaluation; set by test pipelines.
+        original: the annotations in original pixels, all of them, for evaluation.
         original_areas: ``[G]`` float32 areas as the annotation file gives them (COCO: of the segment), for AP by size.
     """
 
