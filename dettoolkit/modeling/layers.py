@@ -28,7 +28,8 @@ class FrozenBatchNorm2d(TorchvisionFrozenBatchNorm2d):
 def make_norm(name: NormName, channels: int) -> nn.Module:
     """Return a norm for maps of ``channels`` channels.
 
-    ``"none"`` is the identity; ``"GN"`` has 32 groups, or as many of them as divide the channels.
+    ``"none"`` is the identity; ``"GN"`` has 32 groups, or as many as divide the channels into two and more
+    (with one channel each, every map would lose its mean, and maps of one pixel all that they say).
 
     Raises:
         ValueError: no such norm.
@@ -36,7 +37,8 @@ def make_norm(name: NormName, channels: int) -> nn.Module:
     if name == "none":
         return nn.Identity()
     if name == "GN":
-        return nn.GroupNorm(math.gcd(32, channels), channels)
+        groups = math.gcd(32, channels)
+        return nn.GroupNorm(groups // 2 if groups == channels > 1 else groups, channels)
     if name == "BN":
         return nn.BatchNorm2d(channels)
     if name == "SyncBN":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -28,12 +27,14 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def model_config(tmp_path: Path) -> ModelConfig:
+@pytest.fixture(scope="session")
+def model_config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
     """A function from keys of MODEL, laid over those of a small detector, to a complete config."""
 
+    folder = tmp_path_factory.mktemp("configs")
+
     def config(**keys: Any) -> CfgNode:
-        file = tmp_path / "model.yaml"
+        file = folder / "model.yaml"
         file.write_text(json.dumps({"MODEL": SMALL | keys}), encoding="utf-8")  # JSON is YAML
         return load_config(file)
 

@@ -51,11 +51,22 @@ def test_frozen_batch_norm_keeps_dtype_and_memory_order(dtype: torch.dtype) -> N
     torch.testing.assert_close(y.float(), norm(x.float()), rtol=2**-7, atol=2**-7)
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(256, 32), (64, 32), (48, 16), (12, 4), (5, 1)])
+@pytest.mark.parametrize(("channels", "groups"), [(256, 32), (96, 32), (64, 32), (48, 16), (12, 4), (5, 1)])
 def test_group_norm_has_32_groups_or_as_many_as_divide(channels: int, groups: int) -> None:
     norm = make_norm("GN", channels)
     assert isinstance(norm, nn.GroupNorm)
     assert norm.num_groups == groups
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(32, 16), (8, 4), (2, 1), (1, 1)])
+def test_groups_of_group_norm_have_more_than_one_channel(channels: int, groups: int) -> None:
+    norm = make_norm("GN", channels)
+    assert isinstance(norm, nn.GroupNorm)
+    assert norm.num_groups == groups
+
+
+def test_group_norm_of_a_single_pixel_depends_on_it() -> None:
+    assert make_norm("GN", 32)(torch.randn(1, 32, 1, 1)).abs().sum() > 1
 
 
 def test_norms_by_name() -> None:
