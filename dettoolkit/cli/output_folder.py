@@ -1,0 +1,34 @@
+"""Folders that commands write into: nothing in them is ever overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dettoolkit.errors import ConfigError
+
+
+def claim_folder(path: str | Path) -> Path:
+    """Return the folder at ``path``, made where it is missing.
+
+    Raises:
+        ConfigError: there is something in it (the next free name is told), or it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(
+                f"--output: {folder} is there and not empty; nothing in it is overwritten. Free: --output {next_free(folder)}"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output: {folder} cannot be written: {error.strerror}.") from None
+    return folder
+
+
+def next_free(folder: Path) -> Path:
+    """Return ``folder``, or the first of ``folder_2``, ``folder_3``, ... that does not exist."""
+    candidate, number = folder, 2
+    while candidate.exists():
+        candidate = folder.with_name(f"{folder.name}_{number}")
+        number += 1
+    return candidate

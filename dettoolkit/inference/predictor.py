@@ -1,0 +1,181 @@
+"""Predictor: images in, detections out, with the same preparation as in evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+
+from dettoolkit.data.transforms import InferencePipeline
+from dettoolkit.distributed import process_device
+from dettoolkit.errors import ConfigError, DataError
+from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
+from dettoolkit.inference.stored_detector import StoredDetector
+from dettoolkit.structures import Batch, DatasetInfo, Detections
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found in one image of a stream.
+
+    Args:
+        index: of the image in the stream, from 0.
+        image: ``[3, H, W]`` uint8 RGB, as people see it.
+        detections: in the pixels of ``image``, on the CPU.
+    """
+
+    index: int
+    image: Tensor
+    detections: Detections
+
+
+class Predictor:
+    """Finds objects in images, with the transforms, padding and precision that evaluation has.
+
+    Args:
+        model: with its weights.
+        cfg: a config of which ``DATASETS.TEST_TRANSFORMS``, ``SOLVER.AMP`` and ``MODEL.CHANNELS_LAST`` are used.
+        info: the classes of ``model``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: what the run was trained in, if the device can.
+
+    Raises:
+        ConfigError: the device cannot do the precision, or the transforms are not fit for inference.
+        DistributedError: there is no such device.
+    """
+
+    def __init__(
+        self, model: nn.Module, cfg: CfgNode, info: DatasetInfo, device: str = "auto", precision: Precision = "auto"
+    ) -> None:
+        self.info = info
+        self.device = process_device(device)
+        memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
+        self.model: Any = model.to(self.device).to(memory_format=memory_format).eval()
+        self._pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
+        self._divisibility = int(getattr(model, "size_divisibility", 1))
+        self._dtype = _autocast_dtype(precision, cfg.SOLVER.AMP, self.device)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        plugins: Sequence[str | Path] = (),
+        precision: Precision = "auto",
+    ) -> Predictor:
+        """Return the predictor of a run's checkpoint; nothing else is needed.
+
+        Args:
+            path: a file of a run's ``checkpoints/``, or a URL.
+            device: see the class.
+            plugins: Python files with components of the run's own. Files that the checkpoint names are never imported by
+                themselves.
+            precision: see the class.
+
+        Raises:
+            CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit.
+            ConfigError: see the class; or a plugin cannot be imported.
+            DistributedError: there is no such device.
+        """
+        stored = StoredDetector.read(path, plugins)
+        return cls(stored.model, stored.cfg, stored.info, device, precision)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """``[K]`` names; label k is ``class_names[k]``."""
+        return self.info.class_names
+
+    def __call__(self, images: Iterable[ImageInput], batch_size: int = 8) -> list[Detections]:
+        """Return what is found in each image, in its original pixels, on the CPU.
+
+        Args:
+            images: N paths, uint8 RGB arrays ``[H, W, 3]`` or uint8 RGB tensors ``[3, H, W]``.
+            batch_size: images that go through the network together.
+
+        Raises:
+            DataError: an image cannot be read, or is none of these.
+        """
+        return [prediction.detections for prediction in self.stream(images, batch_size)]
+
+    def stream(
+        self,
+        images: Iterable[ImageInput],
+        batch_size: int = 8,
+        on_bad: Callable[[int, DataError], object] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield what is found in each image, in order; no more than ``batch_size`` images are held at a time.
+
+        Args:
+            images: as in a call, without end if need be.
+            batch_size: images that go through the network together.
+            on_bad: called with index and error of an image that cannot be read, which is then left out; None: the error is
+                raised.
+
+        Raises:
+            ConfigError: ``batch_size`` is below 1.
+            DataError: an image cannot be read, or is none of the accepted kinds.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected 1 or more, got {batch_size}.")
+        if isinstance(images, (str, os.PathLike)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4):
+            raise DataError("expected a list of images, got a single one: put it into a list, predictor([image]).")
+        return self._stream(images, batch_size, on_bad)
+
+    def _stream(
+        self, images: Iterable[ImageInput], batch_size: int, on_bad: Callable[[int, DataError], object] | None
+    ) -> Iterator[Prediction]:
+        waiting: dict[int, Tensor] = {}
+        for index, image in enumerate(images):
+            try:
+                waiting[index] = as_pixels(image, f"image {index}")
+            except DataError as error:
+                if on_bad is None:
+                    raise
+                on_bad(index, error)
+            if len(waiting) == batch_size:
+                yield from self._predict(waiting)
+                waiting = {}
+        if waiting:
+            yield from self._predict(waiting)
+
+    def _predict(self, images: dict[int, Tensor]) -> Iterator[Prediction]:
+        batch = Batch.collate([self._pipeline(as_sample(pixels)) for pixels in images.values()], self._divisibility)
+        for (index, pixels), sample, found in zip(images.items(), batch.samples, self._detect(batch), strict=True):
+            detections = sample["way_back"].detections(found.to("cpu"), sample["original_size"])
+            yield Prediction(index, pixels, detections)
+
+    @torch.no_grad()  # not inference_mode: what comes out may be computed with, and cached anchors trained with
+    def _detect(self, batch: Batch) -> list[Detections]:
+        images = batch.images.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None):
+            predictions = self.model.predictions(images, batch.image_sizes)
+        return self.model.detections(predictions, batch.image_sizes)
+
+
+def _autocast_dtype(precision: str, trained_in: str, device: torch.device) -> torch.dtype | None:
+    """Return what to autocast to, or None for float32."""
+    if precision not in ("auto", "fp32", *_DTYPES):
+        raise ConfigError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}.")
+    dtype = _DTYPES.get(trained_in if precision == "auto" else precision)
+    if dtype is None or _can_autocast(device, dtype):
+        return dtype
+    if precision == "auto":
+        return None
+    raise ConfigError(f"precision: {precision} is not supported on {device}; fp32 always is.")
+
+
+def _can_autocast(device: torch.device, dtype: torch.dtype) -> bool:
+    if device.type == "cuda":
+        return dtype is torch.float16 or torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and dtype is torch.bfloat16
