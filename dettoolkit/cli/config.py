@@ -21,4 +21,5 @@ def run(arguments: argparse.Namespace) -> None:
     from dettoolkit.config import dump_config, explain, resolve_config
 
     resolved = resolve_config(arguments.file, arguments.overrides)
-    print(explain(resolved, arguments.explain) if arguments.explain else dump_config(resolved.cfg), end="\n" if arguments.explain else "")
+    text = explain(resolved, arguments.explain) if arguments.explain else dump_config(resolved.cfg)
+    print(text.rstrip("\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 
@@ -46,10 +47,15 @@ def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | N
     from dettoolkit.errors import DettoolkitError
 
     module = importlib.import_module(f"dettoolkit.cli.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     module.add_arguments(parser)
+    given = sys.argv[1:] if arguments is None else arguments
+    # argparse takes -1e-4 for an option unless it begins with a space, which YAML does not see
+    given = [f" {word}" if re.match(r"-\.?\d|-\.inf", word) else word for word in given]
     # intermixed: an option after KEY VALUE pairs is still an option
-    parsed = parser.parse_intermixed_args(arguments)
+    parsed = parser.parse_intermixed_args(given)
     try:
         return module.run(parsed) or 0
     except DettoolkitError as error:

@@ -15,13 +15,19 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--config-file", required=True, metavar="FILE", help="the config, or the name of a shipped one")
-    parser.add_argument("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine, one a GPU (default: 1)")
+    parser.add_argument(
+        "--num-gpus", type=int, default=1, metavar="N", help="processes on this machine, one a GPU (default: 1)"
+    )
     parser.add_argument("--num-machines", type=int, default=1, metavar="M", help="machines that train together (default: 1)")
     parser.add_argument("--machine-rank", type=int, default=0, metavar="R", help="number of this machine, from 0 (default: 0)")
     parser.add_argument("--dist-url", default="auto", metavar="URL", help="tcp://HOST:PORT of machine 0 (default: auto)")
     parser.add_argument("--max-restarts", type=int, default=0, metavar="K", help="restarts after a process failed (default: 0)")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of OUTPUT_DIR")
-    parser.add_argument("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, or OUTPUT_DIR's newest checkpoint")
+    parser.add_argument(
+        "--eval-only",
+        action="store_true",
+        help="evaluate MODEL.WEIGHTS; without, or with --resume, OUTPUT_DIR's newest checkpoint",
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. SOLVER.BASE_LR 0.02")
 
 
@@ -46,11 +52,10 @@ def run(arguments: argparse.Namespace) -> None:
 def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_only: bool) -> dict[str, float]:
     """Train or evaluate in one process of the group, and return the last evaluation's numbers."""
     from dettoolkit.config import load_config
-    from dettoolkit.distributed import restart_count
     from dettoolkit.engine import evaluate, train
 
     cfg = load_config(config_file, overrides)
     cfg.OUTPUT_DIR = cfg.OUTPUT_DIR or f"runs/{Path(config_file).stem}"
     if eval_only:
-        return evaluate(cfg)
-    return train(cfg, resume=resume or restart_count() > 0)
+        return evaluate(cfg, resume)
+    return train(cfg, resume)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from dettoolkit.checkpoint import read, write
+from dettoolkit.checkpoint import load_weights, read, write
 from dettoolkit.distributed import barrier, is_main_process
 from dettoolkit.engine.run_folder import RunFolder
+from dettoolkit.errors import CheckpointError
 from dettoolkit.structures import DatasetInfo
 
 if TYPE_CHECKING:
     from dettoolkit.engine.trainer import Trainer
-
-logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
@@ -48,15 +46,25 @@ class Checkpointer:
                 old.unlink()
 
     def resume(self, trainer: Trainer) -> None:
-        """Go on from the newest checkpoint of the folder."""
+        """Go on from the newest checkpoint of the folder.
+
+        Raises:
+            CheckpointError: it is damaged, holds no state of a training, or does not fit the config.
+        """
         path = self.folder.newest_checkpoint()
-        assert path is not None, "RunFolder.open has checked that there is one"
-        data = read(path)
-        trainer.model.load_state_dict(data["model"])
-        trainer.load_state_dict(data["training"])
-        trainer.batches.load_state_dict(data["training"]["loader"])  # type: ignore[attr-defined]
-        if trainer.iteration >= trainer.num_iterations:
-            logger.warning("%s: all %d iterations are done; a longer SOLVER.LENGTH goes on.", path.name, trainer.num_iterations)
+        assert path is not None, "RunFolder.for_training has checked that there is one"
+        state = read(path).get("training")
+        if state is None:
+            raise CheckpointError(
+                f"{path} holds weights without the state of a training, so --resume cannot go on from it. "
+                "Start a new run with it as MODEL.WEIGHTS."
+            )
+        load_weights(trainer.model, path)
+        try:
+            trainer.load_state_dict(state)
+            trainer.batches.load_state_dict(state["loader"])  # type: ignore[attr-defined]
+        except CheckpointError as error:
+            raise CheckpointError(f"--resume from {path}: {error}") from error
 
     def _write(self, trainer: Trainer, name: str, more: dict[str, Any]) -> None:
         if is_main_process():

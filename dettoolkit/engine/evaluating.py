@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import InferenceLoader
-from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes
+from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes, world_size
+from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.report import ReportImage
 from dettoolkit.structures import Batch, Detections
@@ -83,8 +84,8 @@ class DatasetEvaluation:
             if self.with_loss:
                 output = model.losses(predictions, moved.targets)
                 for name, value in output.losses.items():
-                    sums[name] = sums.get(name, 0) + value.double().cpu()
-                positives += output.metrics["num_positives"].double().cpu()
+                    sums[name] = sums.get(name, 0) + value.cpu().double()
+                positives += output.metrics["num_positives"].cpu().double()
             detections = to_original(batch, model.detections(predictions, moved.image_sizes))
             for evaluator in self.evaluators:
                 evaluator.update(batch.samples, detections)
@@ -93,6 +94,38 @@ class DatasetEvaluation:
                     examples.append(_example(sample, found))
                 seen += 1
         return sums, positives, examples
+
+
+def evaluate_all(
+    evaluations: Sequence[DatasetEvaluation], model: nn.Module, device: torch.device, folder: RunFolder
+) -> dict[str, float]:
+    """Evaluate on each data set and write ``inference/<data set>/predictions.json``; all processes must call it.
+
+    Returns:
+        The numbers; of several data sets, each with the name of its data set in front.
+    """
+    _agree_on_buffers(model)
+    numbers: dict[str, float] = {}
+    for evaluation in evaluations:
+        prefix = f"{evaluation.name}/" if len(evaluations) > 1 else ""
+        result = evaluation.run(model, device)
+        numbers |= {f"{prefix}{name}": value for name, value in result.items()}
+        writer = next((e for e in evaluation.evaluators if hasattr(e, "write_coco_results")), None)
+        if is_main_process() and writer is not None:
+            writer.write_coco_results(folder.inference(evaluation.name) / "predictions.json")
+    return numbers
+
+
+def _agree_on_buffers(model: nn.Module) -> None:
+    """Give all processes the buffers of process 0, which are the ones that a checkpoint gets.
+
+    The statistics of batch norm follow each process's own images, and are made equal only by the next step.
+    """
+    if world_size() > 1:
+        buffers = dict(model.named_buffers())
+        agreed = broadcast_object({name: buffer.cpu() for name, buffer in buffers.items()})
+        for name, buffer in buffers.items():
+            buffer.copy_(agreed[name])
 
 
 def to_original(batch: Batch, detections: Sequence[Detections]) -> list[Detections]:

@@ -36,15 +36,14 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
         )
     modules = list(model.modules())
     if not pretrained and any(isinstance(module, FrozenBatchNorm2d) for module in modules):
-        logger.warning("FrozenBN with random weights normalises nothing: to train from scratch, set MODEL.BACKBONE.NORM to BN or GN")
+        logger.warning(
+            "FrozenBN with random weights normalises nothing: to train from scratch, set MODEL.BACKBONE.NORM to BN or GN"
+        )
     if any(isinstance(module, nn.SyncBatchNorm) for module in modules):
         if world_size() == 1:
             logger.info("SyncBN in one process is plain BN")
         elif device.type != "cuda":
             raise TrainingError(f"SyncBN in {world_size()} processes needs CUDA, and MODEL.DEVICE is {device}. Use BN or GN.")
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    logger.info("%s: %.1f million parameters, %.1f million of them trained", type(model).__name__, _millions(model), trainable / 1e6)
-
-
-def _millions(model: nn.Module) -> float:
-    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    total, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
+    logger.info("%s: %s parameters, %s of them trained", type(model).__name__, f"{total:,}", f"{trained:,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,27 +12,28 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from dettoolkit.checkpoint import load_pretrained, load_weights
+from dettoolkit.checkpoint import fetch, load_pretrained, load_weights, read
 from dettoolkit.config import dump_config
 from dettoolkit.data import build_dataset, build_train_dataset, check_same_classes
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import TrainLoader, build_test_loader, build_train_loader
 from dettoolkit.distributed import is_main_process, process_device, rank, world_size, wrap_ddp
 from dettoolkit.engine.checkpointing import Checkpointer
-from dettoolkit.engine.evaluating import DatasetEvaluation
-from dettoolkit.engine.hooks.evaluation import evaluate_all
+from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.hooks.report import write_run_report
 from dettoolkit.engine.logs import set_up_logging
 from dettoolkit.engine.readiness import check_ready_to_train
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
-from dettoolkit.errors import CheckpointError, ConfigError
+from dettoolkit.errors import ConfigError, listed
 from dettoolkit.modeling import build_model
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
 from dettoolkit.solver import build_schedule, scale_learning_rate
-from dettoolkit.structures import Duration
+from dettoolkit.structures import DatasetInfo, Duration
 
 logger = logging.getLogger(__name__)
+
+_OUTPUT_DIR = "runs/run"
 
 
 @dataclass
@@ -44,7 +45,6 @@ class Run:
         folder: where everything is written.
         device: of this process.
         model: on ``device``, random weights.
-        train_dataset: of ``DATASETS.TRAIN``, or None where only evaluation is wanted and there is none.
         evaluations: one for each of ``DATASETS.TEST``.
     """
 
@@ -52,7 +52,6 @@ class Run:
     folder: RunFolder
     device: torch.device
     model: nn.Module
-    train_dataset: DetectionDataset | None
     evaluations: list[DatasetEvaluation]
 
     @property
@@ -74,74 +73,88 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     Raises:
         DettoolkitError: the config, the data or a weight file cannot be used, or training broke off.
     """
-    run = _prepare(cfg, resume=resume)
-    assert run.train_dataset is not None
-    if not resume:
+    folder = RunFolder.for_training(cfg.OUTPUT_DIR or _OUTPUT_DIR, resume)
+    set_up_logging(folder.path)
+    dataset = build_train_dataset(cfg)
+    run = _prepare(cfg, folder, [dataset.info])
+    if not folder.resumes:
         load_pretrained(run.model, run.cfg)
-    check_ready_to_train(run.model, run.cfg, run.device, resume)
-    trainer, checkpointer = _build_trainer(run, run.train_dataset)
-    if is_main_process():
-        (run.folder.path / "config.yaml").write_text(run.config_text, encoding="utf-8")
-    if resume:
+    check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
+    checkpointer = Checkpointer(folder, run.config_text, dataset.info)
+    trainer = _build_trainer(run, dataset, checkpointer)
+    if folder.resumes:
         checkpointer.resume(trainer)
-    trainer.train()
     if is_main_process():
-        logger.info("the run is in %s", run.folder.path)
+        folder.write_config(run.config_text)
+    trainer.train()
+    logger.info("the run is in %s", folder.path)
     return trainer.latest_evaluation
 
 
-def evaluate(cfg: CfgNode, resume: bool = True) -> dict[str, float]:
-    """Evaluate the weights of ``MODEL.WEIGHTS``, or else of the run folder's newest checkpoint.
+def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
+    """Evaluate the weights of ``MODEL.WEIGHTS``, or of the run folder's newest checkpoint; in several processes, each calls it.
 
     Args:
-        cfg: from :func:`dettoolkit.config.load_config`.
-        resume: whether the run folder's checkpoint may be taken.
+        cfg: from :func:`dettoolkit.config.load_config`; ``DATASETS.TRAIN`` is not read.
+        resume: take the run folder's checkpoint, even if there are ``MODEL.WEIGHTS``.
 
     Returns:
         The numbers, with the names that ``metrics.jsonl`` has.
 
     Raises:
-        DettoolkitError: there are no weights, or they do not fit.
+        DettoolkitError: there are no weights or no data, or they do not fit together.
     """
-    run = _prepare(cfg, resume=False, evaluate_only=True)
-    newest = run.folder.newest_checkpoint() if resume else None
-    weights = run.cfg.MODEL.WEIGHTS or (newest and str(newest))
-    if not weights:
-        raise CheckpointError(f"--eval-only: MODEL.WEIGHTS is empty and {run.folder.checkpoints} holds no checkpoint.")
-    if not run.evaluations:
+    if not cfg.DATASETS.TEST:
         raise ConfigError("--eval-only: DATASETS.TEST is empty: there is nothing to evaluate on.")
+    of_run = resume or not cfg.MODEL.WEIGHTS
+    folder = RunFolder.for_evaluation(cfg.OUTPUT_DIR or _OUTPUT_DIR, of_run)
+    weights = str(folder.newest_checkpoint()) if of_run else cfg.MODEL.WEIGHTS
+    set_up_logging(folder.path)
+    run = _prepare(cfg, folder, _classes_of_checkpoint(weights))
     load_weights(run.model, weights)
-    logger.info("evaluating %s", weights)
-    numbers = evaluate_all(run.evaluations, run.model, run.device, run.folder)
-    write_run_report(run.folder.path, run.evaluations, run.config_text)
+    numbers = evaluate_all(run.evaluations, run.model, run.device, folder)
+    write_run_report(folder.path, run.evaluations, run.config_text)
     return numbers
 
 
-def _prepare(cfg: CfgNode, resume: bool, evaluate_only: bool = False) -> Run:
+def _prepare(cfg: CfgNode, folder: RunFolder, infos: list[DatasetInfo]) -> Run:
+    """Build what a run needs; ``infos`` say the classes of what it learns from, where that is known."""
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.OUTPUT_DIR = cfg.OUTPUT_DIR or "runs/run"
-    folder = RunFolder.open(cfg.OUTPUT_DIR, resume, evaluate_only)
     cfg.OUTPUT_DIR = str(folder.path)
-    set_up_logging(folder.path)
+    test_datasets = [build_dataset(cfg, name) for name in cfg.DATASETS.TEST]
+    cfg.MODEL.NUM_CLASSES = _num_classes(cfg, [*infos, *(dataset.info for dataset in test_datasets)])
+    cfg.freeze()
     _seed(cfg.SEED)
     device = process_device(cfg.MODEL.DEVICE)
-    train_dataset = build_train_dataset(cfg) if cfg.DATASETS.TRAIN or not evaluate_only else None
-    test_datasets = [build_dataset(cfg, name) for name in cfg.DATASETS.TEST]
-    infos = [dataset.info for dataset in [train_dataset, *test_datasets] if dataset is not None]
-    for info in infos[1:]:
-        check_same_classes(infos[0], info)
-    if cfg.MODEL.NUM_CLASSES == "auto" and infos:
-        cfg.MODEL.NUM_CLASSES = infos[0].num_classes
-    elif infos and cfg.MODEL.NUM_CLASSES != infos[0].num_classes:
-        raise ConfigError(
-            f"MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}, but {infos[0].name} has {infos[0].num_classes} classes "
-            f"({', '.join(infos[0].class_names)}). auto takes the number from the data set."
-        )
-    cfg.freeze()
-    model = build_model(cfg).to(device, memory_format=torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format)
+    memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
+    model = build_model(cfg).to(device).to(memory_format=memory_format)
     evaluations = [_build_evaluation(cfg, dataset, model, device) for dataset in test_datasets]
-    return Run(cfg, folder, device, model, train_dataset, evaluations)
+    return Run(cfg, folder, device, model, evaluations)
+
+
+def _num_classes(cfg: CfgNode, infos: list[DatasetInfo]) -> int:
+    """Return the number of classes of ``infos``, at least one, after checking that all have the same classes.
+
+    Raises:
+        DataError: they have not.
+        ConfigError: the config has another number.
+    """
+    first = infos[0]
+    for info in infos[1:]:
+        check_same_classes(first, info)
+    if cfg.MODEL.NUM_CLASSES not in ("auto", first.num_classes):
+        raise ConfigError(
+            f"MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}, but {first.name} has {first.num_classes} classes "
+            f"({listed(first.class_names)}). auto takes the number from the data set."
+        )
+    return first.num_classes
+
+
+def _classes_of_checkpoint(weights: str) -> list[DatasetInfo]:
+    """Return the classes that a checkpoint of ours was trained on; nothing for other weight files, which do not say."""
+    facts = read(fetch(weights)).get("dataset")
+    return [replace(DatasetInfo.from_dict(facts), name=f"the checkpoint {weights}")] if isinstance(facts, dict) else []
 
 
 def _seed(seed: int) -> None:
@@ -173,7 +186,7 @@ def _build_evaluation(cfg: CfgNode, dataset: DetectionDataset, model: nn.Module,
     return DatasetEvaluation(dataset, loader, evaluators, cfg.EVALUATION.LOSS, cfg.SOLVER.AMP)
 
 
-def _build_trainer(run: Run, dataset: DetectionDataset) -> tuple[Trainer, Checkpointer]:
+def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpointer) -> Trainer:
     cfg, solver = run.cfg, run.cfg.SOLVER
     loader: TrainLoader = build_train_loader(
         dataset,
@@ -188,7 +201,6 @@ def _build_trainer(run: Run, dataset: DetectionDataset) -> tuple[Trainer, Checkp
     num_iterations = Duration.parse(solver.LENGTH).iterations(epoch)
     rate = scale_learning_rate(solver.BASE_LR, solver.BATCH_SIZE, solver.REFERENCE_BATCH_SIZE)
     optimizer = OPTIMIZERS.build(solver.OPTIMIZER, "SOLVER.OPTIMIZER", model=run.model, lr=rate)
-    checkpointer = Checkpointer(run.folder, run.config_text, dataset.info)
     wired = {
         "schedule": build_schedule(solver, num_iterations, epoch),
         "checkpointer": checkpointer,
@@ -198,7 +210,8 @@ def _build_trainer(run: Run, dataset: DetectionDataset) -> tuple[Trainer, Checkp
         "folder": str(run.folder.path),
         "config_text": run.config_text,
     }
-    trainer = Trainer(
+    logger.info("%d images, %d iterations of %d images (%d an epoch)", len(dataset), num_iterations, solver.BATCH_SIZE, epoch)
+    return Trainer(
         run.model,
         wrap_ddp(run.model, run.device),
         optimizer,
@@ -211,5 +224,3 @@ def _build_trainer(run: Run, dataset: DetectionDataset) -> tuple[Trainer, Checkp
         amp=solver.AMP,
         clip_gradient_norm=solver.CLIP_GRADIENT_NORM,
     )
-    logger.info("%d images, %d iterations of %d images (%d an epoch)", len(dataset), num_iterations, solver.BATCH_SIZE, epoch)
-    return trainer, checkpointer

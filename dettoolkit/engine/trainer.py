@@ -17,6 +17,7 @@ from dettoolkit.structures import Batch
 
 if TYPE_CHECKING:  # hooks are made for the trainer, not the other way round
     from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.errors import CheckpointError, ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Trainer:
 
     What hooks may use: ``model`` (never wrapped), ``optimizer``, ``iteration`` (steps done), ``num_iterations``,
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
-    ``recorded`` (numbers for the writers, an evaluation's), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``.
+    ``step_was_finite`` (in all processes; otherwise the weights are as before), ``recorded`` (numbers of an evaluation in
+    this step), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``.
 
     Args:
         model: returns a :class:`~dettoolkit.structures.LossOutput` for images, sizes and targets.
@@ -44,7 +46,7 @@ class Trainer:
         clip_gradient_norm: largest L2 norm of all gradients together, or None.
 
     Raises:
-        ValueError: two hooks keep state under the same name.
+        ConfigError: two hooks keep state under the same name.
     """
 
     def __init__(
@@ -70,12 +72,13 @@ class Trainer:
         self.iteration = 0
         self.latest_metrics: dict[str, Tensor | float] = {}
         self.latest_batches: list[Batch] = []
+        self.step_was_finite = True
         self.recorded: dict[str, float] = {}
         self.latest_evaluation: dict[str, float] = {}
         self._stop_reason: str | None = None
         names = [hook.name for hook in self.hooks if hook.state_dict()]
         if len(set(names)) != len(names):
-            raise ValueError(f"hooks keep their state under their names, and a name stands twice: {names}")
+            raise ConfigError(f"HOOKS: hooks keep their state under their names, and one stands twice: {', '.join(names)}.")
 
     @property
     def model_for_evaluation(self) -> nn.Module:
@@ -92,11 +95,16 @@ class Trainer:
         self._stop_reason = self._stop_reason or reason
 
     def train(self) -> None:
-        """Run the steps from ``iteration`` to ``num_iterations``.
+        """Run the steps from ``iteration`` to ``num_iterations``; where none are left, say so and call no hook.
 
         Raises:
             Exception: whatever a step or a hook raises, after the hooks' ``on_exception``.
         """
+        if self.iteration >= self.num_iterations:
+            logger.warning(
+                "all %d iterations are done: nothing is left to train. A longer SOLVER.LENGTH goes on.", self.num_iterations
+            )
+            return
         try:
             self._call("before_train")
             self.replica.train()
@@ -124,7 +132,7 @@ class Trainer:
     def _step(self, batches: Iterator[Batch]) -> None:
         start, waited = time.perf_counter(), 0.0
         self.optimizer.zero_grad(set_to_none=True)
-        self.latest_batches = []
+        self.latest_batches, self.recorded = [], {}
         metrics: dict[str, Tensor] = {}
         for part in range(self.accumulate):
             asked = time.perf_counter()
@@ -134,7 +142,8 @@ class Trainer:
             for name, value in self._backward(batch.to(self.device), last=part == self.accumulate - 1).items():
                 metrics[name] = metrics.get(name, 0) + value / self.accumulate
         # one bad process spoils the averaged gradients of all, so all leave the weights as they are
-        if not any_process(not math.isfinite(metrics["loss"])):
+        self.step_was_finite = not any_process(not math.isfinite(metrics["loss"]))
+        if self.step_was_finite:
             metrics |= self._update()
         self.latest_metrics = {**metrics, "data_time": waited, "time": time.perf_counter() - start}
 
@@ -162,16 +171,34 @@ class Trainer:
         """Return what a checkpoint must hold, besides the model, for training to go on."""
         return {
             "iteration": self.iteration,
+            "optimizer_name": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "hooks": {hook.name: state for hook in self.hooks if (state := hook.state_dict())},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Go on from what :meth:`state_dict` returned; learning rate, decay and the like stay as they are now.
+
+        Raises:
+            CheckpointError: the state is another optimizer's, or other parameters'.
+        """
+        self._load_optimizer(state)
         self.iteration = state["iteration"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the training was not in fp16 so far
+            self.scaler.load_state_dict(state["scaler"])
         for hook in self.hooks:
             if hook.name in state["hooks"]:
                 hook.load_state_dict(state["hooks"][hook.name])
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        before, now = state["optimizer_name"], type(self.optimizer).__name__
+        if before != now:
+            raise CheckpointError(f"SOLVER.OPTIMIZER: the state is that of {before}, which {now} cannot go on from.")
+        settings = [{name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups]
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise CheckpointError(f"the state of the optimizer is of other parameters: {error}") from error
+        for group, setting in zip(self.optimizer.param_groups, settings, strict=True):
+            group |= setting  # those of the config, which may have been changed

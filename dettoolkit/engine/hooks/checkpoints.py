@@ -51,7 +51,8 @@ class BestCheckpoint(Hook):
 
     Args:
         checkpointer: writes into the run folder (wired).
-        metric: a number of the evaluation, e.g. ``bbox/AP``.
+        metric: a number of the evaluation, e.g. ``bbox/AP``; with several data sets that of the first one, unless it is
+            called by its whole name, ``<data set>/bbox/AP``.
         mode: whether larger or smaller is better.
     """
 
@@ -66,20 +67,31 @@ class BestCheckpoint(Hook):
         """Compare, if there was an evaluation.
 
         Raises:
-            ConfigError: the evaluation has no such number; the message has the nearest and all there are.
+            ConfigError: the evaluation has no such number; the message has the nearest and all there are. After the last
+                step this is only logged, so that the training is not lost.
         """
         if not trainer.recorded:
             return
-        if self.metric not in trainer.recorded:
-            names = list(trainer.recorded)
-            raise ConfigError(
-                f"BestCheckpoint.METRIC: the evaluation has no {self.metric!r}.{did_you_mean(self.metric, names)} It has: {listed(names)}."
-            )
-        value = trainer.recorded[self.metric]
+        name = self._name(list(trainer.recorded))
+        if name is None:
+            message = self._unknown(list(trainer.recorded))
+            if trainer.iteration < trainer.num_iterations:
+                raise ConfigError(message)
+            logger.error(message)
+            return
+        value = trainer.recorded[name]
         if self.best is None or (value > self.best if self.mode == "max" else value < self.best):
             self.best, self.best_iteration = value, trainer.iteration
             self.checkpointer.save_model(trainer, "model_best.pth")
-            logger.info("best %s so far: %.4f at iteration %d", self.metric, value, trainer.iteration)
+            logger.info("best %s so far: %.4f at iteration %d", name, value, trainer.iteration)
+
+    def _name(self, names: list[str]) -> str | None:
+        of_data_sets = [name for name in names if name.endswith(f"/{self.metric}")]
+        return self.metric if self.metric in names else next(iter(of_data_sets), None)
+
+    def _unknown(self, names: list[str]) -> str:
+        hint = did_you_mean(self.metric, names)
+        return f"BestCheckpoint.METRIC: the evaluation has no {self.metric!r}.{hint} It has: {listed(names)}."
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value and when it was."""

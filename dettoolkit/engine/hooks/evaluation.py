@@ -5,11 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import torch
-from torch import nn
-
-from dettoolkit.distributed import is_main_process
-from dettoolkit.engine.evaluating import DatasetEvaluation
+from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
@@ -47,18 +43,3 @@ class Evaluation(Hook):
         if trainer.iteration == trainer.num_iterations or (period and trainer.iteration % period == 0):
             trainer.recorded |= evaluate_all(self.evaluations, trainer.model_for_evaluation, trainer.device, self.folder)
             trainer.latest_evaluation = dict(trainer.recorded)
-
-
-def evaluate_all(
-    evaluations: Sequence[DatasetEvaluation], model: nn.Module, device: torch.device, folder: RunFolder
-) -> dict[str, float]:
-    """Evaluate on each data set, write ``inference/<data set>/predictions.json``, and return the numbers of all."""
-    numbers = {}
-    for evaluation in evaluations:
-        prefix = f"{evaluation.name}/" if len(evaluations) > 1 else ""
-        result = evaluation.run(model, device)
-        numbers |= {f"{prefix}{name}": value for name, value in result.items()}
-        writer = next((e for e in evaluation.evaluators if hasattr(e, "write_coco_results")), None)
-        if is_main_process() and writer is not None:
-            writer.write_coco_results(folder.inference(evaluation.name) / "predictions.json")
-    return numbers

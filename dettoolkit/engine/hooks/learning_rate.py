@@ -19,12 +19,17 @@ class LearningRate(Hook):
 
     def __init__(self, schedule: Any) -> None:
         self.schedule = schedule
+        self._rates: list[float] = []
+
+    def before_train(self, trainer: Trainer) -> None:
+        """Remember the rate of each parameter group."""
+        self._rates = [group["lr"] for group in trainer.optimizer.param_groups]
 
     def before_step(self, trainer: Trainer) -> None:
         """Set the rate of each parameter group."""
         factor = self.schedule.multiplier(trainer.iteration)
-        for group in trainer.optimizer.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        for group, rate in zip(trainer.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def after_step(self, trainer: Trainer) -> None:
         """Show the rate of the first group."""

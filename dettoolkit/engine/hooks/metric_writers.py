@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dettoolkit.distributed import is_main_process, mean_over_processes
 from dettoolkit.engine.hooks.hook import Hook
@@ -53,7 +54,6 @@ class MetricWriters(Hook):
             self._write(trainer, self._means())
         if trainer.recorded:
             self._write(trainer, trainer.recorded)
-            trainer.recorded = {}
 
     def after_train(self, trainer: Trainer) -> None:
         """Close the files."""
@@ -65,7 +65,7 @@ class MetricWriters(Hook):
 
     def _means(self) -> dict[str, float]:
         names = list(self._values)
-        means = [torch.stack([torch.as_tensor(v, dtype=torch.float64).cpu() for v in self._values[name]]).mean() for name in names]
+        means = [_mean(values) for values in self._values.values()]
         self._values.clear()
         return dict(zip(names, mean_over_processes(torch.stack(means)).tolist(), strict=True)) if names else {}
 
@@ -78,3 +78,10 @@ class MetricWriters(Hook):
         if is_main_process():
             for writer in self.writers:
                 writer.close()
+
+
+def _mean(values: list[Any]) -> Tensor:
+    """Return the float64 mean of scalars on the device, in one copy, or of Python numbers."""
+    if isinstance(values[0], Tensor):
+        return torch.stack(values).cpu().double().mean()  # float64 on the CPU: MPS has none
+    return torch.tensor(values, dtype=torch.float64).mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dettoolkit.distributed import any_process
+from dettoolkit.distributed import broadcast_object, gather_objects
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import TrainingError
@@ -24,19 +24,23 @@ class NonFiniteLoss(Hook):
         Raises:
             TrainingError: it is not finite; the message names the images, the learning rate and the likely cause.
         """
-        metrics = {name: float(value) for name, value in trainer.latest_metrics.items()}
-        mine = not math.isfinite(metrics["loss"])
-        if not any_process(mine):
-            return
-        if not mine:
-            raise TrainingError(f"iteration {trainer.iteration}: the loss of another process is not finite; see its message.")
-        losses = ", ".join(f"{name} {value:g}" for name, value in metrics.items() if name.startswith("loss"))
-        images = [str(sample.get("file_name", sample.get("image_id"))) for batch in trainer.latest_batches for sample in batch.samples]
-        rate = trainer.optimizer.param_groups[0]["lr"]
-        raise TrainingError(
-            f"iteration {trainer.iteration}: the loss is not finite ({losses}) at learning rate {rate:g}. "
-            f"{_likely_cause(trainer)} The weights are those before this step. Images: {', '.join(images)}"
-        )
+        if not trainer.step_was_finite:
+            messages = broadcast_object(gather_objects(_message(trainer)))  # whichever process is heard, it says the same
+            raise TrainingError(" ".join(message for message in messages if message))
+
+
+def _message(trainer: Trainer) -> str:
+    """Return what is to be said of this process's loss; nothing if it is finite."""
+    losses = {name: float(value) for name, value in trainer.latest_metrics.items() if name.startswith("loss")}
+    if math.isfinite(losses["loss"]):
+        return ""
+    images = [sample["file_name"] for batch in trainer.latest_batches for sample in batch.samples]
+    return (
+        f"iteration {trainer.iteration}: the loss is not finite "
+        f"({', '.join(f'{name} {value:g}' for name, value in losses.items())}) "
+        f"at learning rate {trainer.optimizer.param_groups[0]['lr']:g}. {_likely_cause(trainer)} "
+        f"The weights are those before this step. Images: {', '.join(images)}"
+    )
 
 
 def _likely_cause(trainer: Trainer) -> str:

@@ -46,7 +46,7 @@ def write_run_report(folder: Path, evaluations: Sequence[DatasetEvaluation], con
     if not is_main_process() or not evaluated:
         return
     first = evaluated[0]
-    curves = next((evaluator.curves() for evaluator in first.evaluators if hasattr(evaluator, "curves")), {})
+    curves: dict[str, Any] = next((evaluator.curves() for evaluator in first.evaluators if hasattr(evaluator, "curves")), {})
     data = ReportData(
         title=folder.name,
         class_names=first.dataset.info.class_names,

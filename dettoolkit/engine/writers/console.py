@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 
 import torch
@@ -31,7 +31,7 @@ class ConsoleWriter:
             return
         # a moving average: the first steps are slow, and one slow step says little of the hours to come
         self._seconds = numbers["time"] if self._seconds is None else 0.8 * self._seconds + 0.2 * numbers["time"]
-        left = datetime.timedelta(seconds=round(self._seconds * (trainer.num_iterations - trainer.iteration)))
+        left = dt.timedelta(seconds=round(self._seconds * (trainer.num_iterations - trainer.iteration)))
         losses = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items() if name.startswith("loss"))
         parts = [
             f"{trainer.iteration}/{trainer.num_iterations} (epoch {trainer.epoch:.2f})",

@@ -24,7 +24,7 @@ class TensorBoardWriter:
         """Start a file; points of steps that are done again are dropped."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(self.folder, purge_step=trainer.iteration or None)
+        self._writer = SummaryWriter(self.folder, purge_step=trainer.iteration + 1)
 
     def write(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         """Add a point to each curve."""

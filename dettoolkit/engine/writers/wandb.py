@@ -35,7 +35,9 @@ class WandbWriter:
     def open(self, trainer: Trainer) -> None:
         """Start the run, or go on with it."""
         name = self.folder.name
-        self._run = self._wandb.init(project=self.project, name=name, id=name, dir=str(self.folder), mode=self.mode, resume="allow")
+        self._run = self._wandb.init(
+            project=self.project, name=name, id=name, dir=str(self.folder), mode=self.mode, resume="allow"
+        )
 
     def write(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         """Add a point to each curve."""
