@@ -235,6 +235,26 @@ def test_losses_are_computed_in_float32_under_autocast() -> None:
     assert {slope.dtype for slope in gradients(output, halves)} == {torch.bfloat16}
 
 
+def test_losses_of_any_kind_are_spared_autocast() -> None:
+    class Product:
+        needs_quality, operates_on = False, "deltas"
+
+        def __call__(self, prediction: Tensor, *others: Any) -> Tensor:
+            assert prediction.dtype == torch.float32
+            product = prediction.flatten()[None] @ prediction.flatten()[:, None]  # bfloat16 under autocast
+            assert product.dtype == torch.float32
+            return product.sum()
+
+    predictions = of_pair([0.0, 0.0], [[0.0] * 4] * 2)
+    halves = DensePredictions(
+        [x.bfloat16() for x in predictions.logits], [x.bfloat16() for x in predictions.deltas], [(1, 1)] * 2
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        criterion(classification_loss=Product(), box_losses={"loss_box": Product()})(
+            halves, PAIR, [truth([0.0, 0.0, 10.0, 10.0])]
+        )
+
+
 def test_several_box_losses_are_summed_with_their_weights() -> None:
     predictions, targets = random_predictions(2), random_targets(2)
     losses = {"loss_box": L1Loss(), "loss_box_GIoULoss": GIoULoss()}
