@@ -37,9 +37,10 @@ def as_pixels(image: ImageInput, name: str) -> Tensor:
     if str(image.dtype).removeprefix("torch.") != "uint8" or len(shape) != 3 or shape[channels] != 3 or 0 in shape:
         kind = "a tensor" if isinstance(image, Tensor) else "an array"
         raise DataError(f"{name}: expected {_ACCEPTED}, got {kind} {shape} of {str(image.dtype).removeprefix('torch.')}.")
+    # copies: whoever makes a stream may use one buffer for all frames
     if isinstance(image, Tensor):
-        return image.detach().cpu()
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)  # a reversed view has strides torch refuses
+        return image.detach().to("cpu", copy=True)
+    return torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
 
 
 def as_sample(pixels: Tensor) -> Sample:

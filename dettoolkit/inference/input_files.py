@@ -13,7 +13,7 @@ from dettoolkit.errors import DataError, did_you_mean, listed
 logger = logging.getLogger(__name__)
 
 IMAGE_ENDINGS = (
-    *(".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"),
     *(".pbm", ".pgm", ".pnm", ".ppm"),
 )
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -71,5 +71,5 @@ def _of_known_endings(name: str, paths: Sequence[Path]) -> list[Path]:
             f"Names must end in {listed(IMAGE_ENDINGS + VIDEO_ENDINGS)}."
         )
     if others:
-        logger.warning("%s: %d files are neither images nor videos by their names: %s", name, len(others), listed(others, 5))
+        logger.warning("%s: left out as neither images nor videos by their names: %s", name, listed(others, 5))
     return known
