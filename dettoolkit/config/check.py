@@ -23,13 +23,18 @@ class Note:
 
     Args:
         accepted: the type in words.
-        home: where the default and the meaning live.
+        owner: the class that the default and the meaning belong to, or a file.
         words: returns the description (looked up in a docstring only when asked for).
     """
 
     accepted: str
-    home: str
+    owner: Any
     words: Callable[[], str]
+
+    @property
+    def home(self) -> str:
+        """Where the default and the meaning live."""
+        return self.owner if isinstance(self.owner, str) else place(self.owner)
 
 
 @dataclass
@@ -44,20 +49,22 @@ class Checker:
     problems: Problems
     notes: dict[str, Note] = field(default_factory=dict)
 
-    def node(self, schema: Node, value: Any, path: str, home: str = "dettoolkit/config/run_keys.py") -> Any:
+    def node(self, schema: Node, value: Any, path: str, owner: Any = "dettoolkit/config/run_keys.py") -> Any:
         """Return ``value`` checked and completed.
 
         Args:
             schema: what is accepted.
             value: plain data, or ``MISSING``.
             path: the dotted key.
-            home: where ``schema`` is written.
+            owner: the class or the file that ``schema`` is written in.
         """
         if isinstance(schema, Value):
-            return self._value(schema, value, path, home)
+            return self._value(schema, value, path, owner)
         if isinstance(schema, Component):
             return self._component(schema, value, path)
-        self.notes[path] = Note("a list of components" if isinstance(schema, ListOf) else "a mapping", home, lambda: schema.doc)
+        self.notes[path] = Note(
+            "a list of components" if isinstance(schema, ListOf) else "a mapping", owner, lambda: schema.doc
+        )
         if isinstance(schema, ListOf):
             return self._list(schema, value, path)
         if value is not MISSING and not isinstance(value, Mapping):
@@ -66,10 +73,12 @@ class Checker:
         mapping = {} if value is MISSING else value
         if isinstance(schema, Plain):
             return self._parameters(schema.cls, mapping, path, schema.wired)
-        return self._section(schema, mapping, path, home) if isinstance(schema, Section) else self._names(schema, mapping, path)
+        return (
+            self._section(schema, mapping, path, owner) if isinstance(schema, Section) else self._names(schema, mapping, path)
+        )
 
-    def _value(self, schema: Value, value: Any, path: str, home: str) -> Any:
-        self.notes[path] = Note(describe_type(schema.annotation), home, lambda: schema.doc)
+    def _value(self, schema: Value, value: Any, path: str, owner: Any) -> Any:
+        self.notes[path] = Note(describe_type(schema.annotation), owner, lambda: schema.doc)
         if value is MISSING:
             return schema.default
         try:
@@ -78,14 +87,14 @@ class Checker:
             self.problems.add(path, str(error))
             return schema.default
 
-    def _section(self, schema: Section, mapping: Mapping[str, Any], path: str, home: str) -> dict[str, Any]:
+    def _section(self, schema: Section, mapping: Mapping[str, Any], path: str, owner: Any) -> dict[str, Any]:
         keys = section_keys(schema, mapping)
         check_keys(mapping, list(keys), path, path or "A config", self.problems)
         values: dict[str, Any] = {}
         for key, node in keys.items():
             if key not in schema.keys:  # a part of the meta-architecture that stands before it
-                home = place(META_ARCHS.get(values["META_ARCH"]["NAME"]))
-            values[key] = self.node(node, mapping.get(key, MISSING), f"{path}.{key}".lstrip("."), home)
+                owner = META_ARCHS.get(values["META_ARCH"]["NAME"])
+            values[key] = self.node(node, mapping.get(key, MISSING), f"{path}.{key}".lstrip("."), owner)
         return values
 
     def _names(self, schema: MappingOf, mapping: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -117,8 +126,9 @@ class Checker:
         except ConfigError as error:
             self.problems.add(f"{path}.NAME", str(error))
             return {"NAME": name}
-        self.notes[path] = Note("a component", place(cls), lambda: (cls.__doc__ or "").strip().partition("\n\n")[0])
-        self.notes[f"{path}.NAME"] = Note(f"a name of {registry.name}", place(cls), lambda: schema.doc)
+        summary = (cls.__doc__ or "").strip().partition("\n\n")[0]
+        self.notes[path] = Note("a component", cls, lambda: summary)
+        self.notes[f"{path}.NAME"] = Note(f"a name of {registry.name}", cls, lambda: schema.doc or summary)
         node = {**default, **given} if name == default.get("NAME") else dict(given)
         node.pop("NAME", None)
         if hasattr(cls, "from_config"):  # it builds itself: its parts are the keys beside this node
@@ -127,15 +137,14 @@ class Checker:
         return {"NAME": name, **self._parameters(cls, node, path, schema.wired)}
 
     def _parameters(self, cls: type, node: Mapping[str, Any], path: str, wired: tuple[str, ...]) -> dict[str, Any]:
-        known, home = parameters(cls), place(cls)
-        values = {}
+        known, values = parameters(cls), {}
         for key, value in check_parameters(cls, node, path, wired, self.problems).items():
             words = partial(documentation, cls, known[key].name)
-            self.notes[f"{path}.{key}"] = Note(describe_type(known[key].annotation), home, words)
+            self.notes[f"{path}.{key}"] = Note(describe_type(known[key].annotation), cls, words)
             if is_plain(value):
                 values[key] = plain(value)
             elif key in node:  # a path, say, or a member of an enumeration: made of what was written, when it is built
                 values[key] = node[key]
         for key, part in parts_of(cls).items():
-            values[key] = self.node(part, node.get(key, MISSING), f"{path}.{key}", home)
+            values[key] = self.node(part, node.get(key, MISSING), f"{path}.{key}", cls)
         return values

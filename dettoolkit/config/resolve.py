@@ -93,5 +93,6 @@ def _import_plugins(layers: Sequence[Layer], problems: Problems) -> list[str]:
 
 
 def _located(layer: Layer, key: str, what: str) -> str:
-    place = layer.origin(tuple(key.split(".")))
+    with_dots = {".".join(path): place for path, place in layer.origins.items()}  # a name may have dots, wrongly
+    place = with_dots.get(key) or layer.origin(tuple(key.split(".")))
     return f"  {key} ({place}): {what}" if place else f"  {key}: {what}"

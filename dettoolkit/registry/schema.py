@@ -6,7 +6,7 @@ it, and :func:`build_node` builds those parts before the class itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -97,16 +97,13 @@ def parts_of(cls: Any) -> Mapping[str, Node]:
     return getattr(cls, "PARTS", {})
 
 
-def check_keys(keys: Mapping[str, Any], accepted: list[str], path: str, owner: str, problems: Problems) -> list[str]:
-    """Return the keys of a mapping that are accepted; each other one is a problem with the nearest name."""
-    known = []
+def check_keys(keys: Iterable[str], accepted: Sequence[str], path: str, owner: str, problems: Problems) -> None:
+    """Note each key that is not accepted as a problem, with the nearest name."""
     for key in keys:
-        if key in accepted:
-            known.append(key)
-        else:
-            message = f"{owner} has no {key!r}.{did_you_mean(key, accepted)} Accepted: {listed(accepted)}."
+        if key not in accepted:
+            hint = " (Dots separate keys in overrides only; in a file they are nested.)" if "." in key else ""
+            message = f"{owner} has no {key!r}.{did_you_mean(key, accepted)} Accepted: {listed(accepted)}.{hint}"
             problems.add(f"{path}.{key}" if path else str(key), message)
-    return known
 
 
 def check_parameters(
@@ -125,15 +122,15 @@ def check_parameters(
         The value of each parameter by upper-case key, defaults filled in; wired ones and ``PARTS`` are left out.
     """
     known, parts = parameters(cls), parts_of(cls)
-    wired_keys = {name.upper() for name in wired}
+    wired_keys = {name.upper() for name in wired} & known.keys()
+    for key in [key for key in node if key in wired_keys]:
+        problems.add(f"{path}.{key}", f"is set by the parts around {cls.__name__}, not in the config: remove it.")
     settable = [key for key in known if key not in wired_keys]
-    for key in [key for key in node if key in wired_keys & known.keys()]:
-        problems.add(f"{path}.{key}", f"is set by the parts around {cls.__name__}, not in the config: remove this line.")
-    checked = {key: value for key, value in node.items() if key not in wired_keys & known.keys()}
-    check_keys(checked, settable, path, cls.__name__, problems)
+    check_keys([key for key in node if key not in wired_keys], settable, path, cls.__name__, problems)
     values = {}
-    for key in (key for key in settable if key not in parts):
-        parameter = known[key]
+    for key, parameter in known.items():
+        if key in wired_keys or key in parts:
+            continue
         if key not in node:
             if parameter.required:
                 problems.add(f"{path}.{key}", f"is required by {cls.__name__} and missing.")
@@ -163,12 +160,12 @@ def build_node(cls: Any, node: Mapping[str, Any], path: str, **wired: Any) -> An
     values = check_parameters(cls, node, path, tuple(wired), problems)
     if problems.rows:
         raise ConfigError("\n".join(f"{where}: {what}" for where, what in problems.rows))
-    arguments = {key.lower(): value for key, value in values.items()}
+    names = {key: parameter.name for key, parameter in parameters(cls).items()}
+    arguments = {names[key]: value for key, value in values.items()}
     for key, part in parts_of(cls).items():
-        if key.lower() not in wired:
-            arguments[key.lower()] = _build_part(part, node.get(key), f"{path}.{key}", **wired)
-    names = {parameter.name for parameter in parameters(cls).values()}
-    arguments.update({name: value for name, value in wired.items() if name in names})
+        if names[key] not in wired:
+            arguments[names[key]] = _build_part(part, node.get(key), f"{path}.{key}", **wired)
+    arguments |= {name: value for name, value in wired.items() if name in names.values()}
     try:
         return cls(**arguments)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import os
 import typing
@@ -133,10 +134,12 @@ def _bounds(metadata: Iterable[Any]) -> str:
 
 def documentation(component: Any, parameter: str) -> str:
     """Return what the docstring of a class (or of its constructor) says of a parameter, or an empty string."""
-    import docstring_parser
+    from docstring_parser import DocstringStyle, parse
 
-    for documented in (component, getattr(component, "__init__", None)):
-        for entry in docstring_parser.parse(inspect.getdoc(documented) or "").params:
+    texts = [inspect.getdoc(documented) or "" for documented in (component, getattr(component, "__init__", None))]
+    # Google's style first: a lone parameter beside a :role: is taken for another style otherwise
+    for text, style in itertools.product(texts, (DocstringStyle.GOOGLE, DocstringStyle.AUTO)):
+        for entry in parse(text, style=style).params:
             if entry.arg_name == parameter:
                 return " ".join((entry.description or "").split())
     return ""
@@ -154,6 +157,6 @@ def place(obj: Any) -> str:
     """Return ``module.qualname (file:line)`` of a class or function."""
     name = f"{obj.__module__}.{obj.__qualname__}"
     try:
-        return f"{name} ({source_file(obj)}:{inspect.getsourcelines(obj)[1]})"
+        return f"{name} ({source_file(obj)}:{inspect.findsource(obj)[1] + 1})"
     except (OSError, TypeError):  # defined at a prompt
         return name
