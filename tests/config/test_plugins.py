@@ -173,7 +173,7 @@ from dettoolkit.registry import LOSSES, META_ARCHS, Component, ListOf, Value
 class Detector:
     PARTS = {
         "WIDTH": Value(int, 8, "How wide."),
-        "BOX_LOSS": Component(LOSSES, {"NAME": "L1Loss"}, doc="The loss."),
+        "BOX_LOSS": Component(LOSSES, {"NAME": "SmoothL1Loss", "BETA": 0.25}, doc="The loss."),
         "MORE": ListOf(Component(LOSSES), ({"NAME": "SmoothL1Loss"},), or_one=True, doc="More losses."),
     }
 
@@ -187,7 +187,15 @@ def test_a_meta_architecture_of_ones_own_says_which_parts_model_has(write, rows)
     write(OWN_ARCH, "arch.py")
     text = "PLUGINS: [arch.py]\nMODEL: {META_ARCH: {NAME: Detector}, WIDTH: 4}\n"
     model = load_config(write(text), ["MODEL.MORE.BETA", "0.5"]).MODEL
-    assert (model.WIDTH, model.BOX_LOSS.NAME, model.MORE) == (4, "L1Loss", [{"NAME": "SmoothL1Loss", "BETA": 0.5}])
+    assert (model.WIDTH, model.MORE) == (4, [{"NAME": "SmoothL1Loss", "BETA": 0.5}])
     assert "NECK" not in model
     (row,) = rows(text, "MODEL.NECK.NAME FPN")
     assert row.startswith("MODEL.NECK (override MODEL.NECK.NAME): MODEL has no 'NECK'. Accepted: META_ARCH, ")
+
+
+def test_a_default_component_may_have_parameters_that_another_name_does_not_take_over(write):
+    write(OWN_ARCH, "arch.py")
+    path = write("PLUGINS: [arch.py]\nMODEL: {META_ARCH: {NAME: Detector}}\n")
+    assert load_config(path).MODEL.BOX_LOSS == {"NAME": "SmoothL1Loss", "BETA": 0.25}
+    assert load_config(path, ["MODEL.BOX_LOSS.NAME", "SmoothL1Loss"]).MODEL.BOX_LOSS.BETA == 0.25
+    assert load_config(path, ["MODEL.BOX_LOSS.NAME", "L1Loss"]).MODEL.BOX_LOSS == {"NAME": "L1Loss"}
