@@ -33,32 +33,35 @@ class ShapesDataset(DetectionDataset):
     With S the image size, 256 unless said otherwise:
 
     *Dice.* Numbers come from ``PCG64(SeedSequence((1, split, index, S, stream))).random_raw()``: split 0 train, 1 val, 2
-    test; stream 0 for the scene, 1 for the colours. One of n: (raw * n) >> 64. A direction: k of -212..212, t = k / 512,
-    cosine (1 - t t) / (1 + t t), sine 2 t / (1 + t t), then 0 to 3 quarter turns. A stream is drawn in blocks of 256;
-    bytes come from the numbers after the present block. Draws happen in the order of the text.
+    test; stream 0 for the scene, 1 for the colours. One of n: (raw * n) >> 64. A tilt up to m: k of -m..m, t = k / 512,
+    cosine (1 - t t) / (1 + t t), sine 2 t / (1 + t t). A direction: a tilt up to 212 (45 degrees) and 0 to 3 quarter
+    turns. Numbers are taken in blocks of 256, random bytes from what follows the present block. Draws happen in the order
+    that the code has them, floats are Python's, planes of pixels float32.
 
     *Classes.* disc, ring, square, triangle, cross, star: inequalities on (u, v) within the unit circle
-    (``shapes_forms.CLASSES``), turned by a direction, v shortened before that to 90..128 of 128. A pixel belongs to a
-    form when its centre does. Six other forms have no class: half disc, arc, angle, chevron, tee, bar (``DISTRACTORS``).
+    (``shapes_forms.CLASSES``), v shortened to 102..128 of 128, then tilted up to 50 (11 degrees). Six other forms have no
+    class, each like one that has: half disc, arc, angle, chevron, tee, bar (``DISTRACTORS``); they point in any direction.
+    A pixel belongs to a form when its centre does.
 
-    *Scene* (``shapes_scene``), from the front to the back. 3 S / 256 to 12 S / 256 objects (at least 1) and S / 128 to
-    4 S / 256 distractors (at least 1); 0 to 2 strips, 4 to 10 pixels wide, right across the picture; then objects and
-    distractors in random order; then the background, cut by two lines into four regions. An object is of each class
-    alike. A third of the objects shall be hidden in part. The diameter of the unit circle: one octave of
-    14..28, 28..56, .. S 7/16..S 7/8, all alike, within it any whole number; where there is no place, an octave less, up
-    to four times. An object's width and height are 12 to 3/4 S pixels. A place is random, each edge of the picture cuts
-    off a quarter at most, and at least half of a form's pixels inside the picture are visible. Of 12 places the first that
-    hides what shall be hidden by at least 38/256, else the first admissible one. A scene without room is begun anew.
+    *Scene* (``shapes_scene``), from the front to the back: 1 or 2 strips right across the picture, 4 to 10 pixels wide;
+    then, in random order, objects and 1 or 2 distractors (one where S is below 256, 1 to 4 at 512); behind them the
+    background, cut by two lines into four regions. The number of objects is the greater of two of 3 S / 256 to
+    12 S / 256 (rounded down, at least 1), their classes are all alike. A quarter of them shall be partly hidden. The
+    diameter of the unit circle comes from one of the octaves 14..28, 28..56, 56..112, 112..224 (numbered from 0;
+    ``OCTAVES`` has their weights), within it any whole number; where no place is found, from an octave less, four times in all.
+    Objects are 12 to 3 S / 4 pixels wide and high. In a place no edge of the picture cuts off more than a quarter, and of
+    a form's pixels inside the picture 154/256 are visible at least. Of 12 random places the first is taken (of what
+    shall be hidden the first that hides 38/256, else the first). A scene without room for all is begun anew.
 
     *Boxes* hold all pixels of a form inside the picture, the hidden ones too; areas count these pixels.
 
-    *Colours* (``shapes_painting``), the same for objects, distractors, strips and regions, so that neither colour nor
-    texture tells what a thing is: a first colour, each channel one of 16..239, and a second one within 80 of it; between them
-    two bands or a wave; laid out as grain of 2 to 5 pixels, shade of period 64 to 400, or stripes, dots or checks of period
-    4 to 24 in any direction. At last the picture is blurred by 1-2-1 both ways, and gray noise added: a byte - 128, times
-    4..32, over 256.
+    *Colours* (``shapes_painting``) of objects, distractors, strips and regions are drawn alike, so that neither colour nor
+    texture tells what a thing is. A first colour, each channel one of 16..239, and a second one within 40 of it; between
+    them two bands or a wave; laid out as grain of 2 to 5 pixels, shades of period 64 to 400, or stripes, dots or checks of
+    period 4 to 24 in any direction. At last the picture is blurred by 1-2-1 both ways, and gray noise is added: a random
+    byte less 128, times 4..24, over 256.
 
-    Half of all objects are hidden by a tenth or more. Sides are nearly uniform on the scale of logarithms.
+    A picture has 9 objects on average; nearly half of them are hidden by a tenth or more.
 
     Args:
         split: ``train``, ``val`` or ``test``.

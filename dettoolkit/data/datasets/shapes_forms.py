@@ -86,11 +86,15 @@ class Dice:
         """Return one of the items."""
         return items[self.below(len(items))]
 
+    def tilt(self, steps: int) -> tuple[float, float]:
+        """Return (cosine, sine) of 2 * atan(k / 512) for k in -steps..steps."""
+        tangent = self.between(-steps, steps) / 512.0
+        squared = tangent * tangent
+        return (1.0 - squared) / (1.0 + squared), 2.0 * tangent / (1.0 + squared)
+
     def direction(self) -> tuple[float, float]:
-        """Return (cosine, sine) of 2 * atan(k / 512) for k in -212..212, turned by 0 to 3 right angles."""
-        tangent = self.between(-212, 212) / 512.0
-        cosine = (1.0 - tangent * tangent) / (1.0 + tangent * tangent)
-        sine = 2.0 * tangent / (1.0 + tangent * tangent)
+        """Return (cosine, sine) of any direction: a tilt of up to 45 degrees and 0 to 3 right angles."""
+        cosine, sine = self.tilt(212)
         return ((cosine, sine), (-sine, cosine), (-cosine, -sine), (sine, -cosine))[self.below(4)]
 
     def bytes(self, count: int) -> NDArray[np.uint8]:

@@ -38,7 +38,7 @@ def _palettes(dice: Dice, count: int) -> NDArray[np.int16]:
     colours, waveforms = [], []
     for _ in range(count):
         first = [dice.between(16, 239) for _ in range(3)]
-        colours.append((first, [min(255, max(0, value + dice.between(-80, 80))) for value in first]))
+        colours.append((first, [min(255, max(0, value + dice.between(-40, 40))) for value in first]))
         waveforms.append(dice.below(2))
     first_colours, second_colours = np.array(colours).transpose(1, 2, 0)[..., None]  # each [3, count, 1]
     shares = SHARES[waveforms]
@@ -72,7 +72,7 @@ def _phases(pixels: NDArray[np.int_], component: float, period: int) -> Phases:
 def _photograph(colours: NDArray[np.int16], dice: Dice) -> NDArray[np.uint8]:
     """Return ``[3, S, S]`` as a camera would see ``[3, S + 2, S + 2]``: blurred by 1-2-1 both ways, with noise."""
     size = colours.shape[1] - 2
-    strength = dice.between(4, 32)
+    strength = dice.between(4, 24)
     noise = dice.bytes(size * size).reshape(size, size).astype(np.int16) - 128
     columns = colours[:, :-1] + colours[:, 1:]
     columns = columns[:, :-1] + columns[:, 1:]

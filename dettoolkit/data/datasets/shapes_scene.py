@@ -15,8 +15,10 @@ MIN_SIDE = 12
 SMALLEST_DIAMETER = 14
 NUM_REGIONS = 4
 ATTEMPTS = 12
+MAX_TILT = 50  # 11 degrees
+OCTAVES = {64: (0, 1), 128: (0, 1, 1, 2), 256: (0, 1, 1, 1, 2, 2, 2, 3), 512: (0, 1, 1, 2, 2, 3, 3, 4)}
 # in 256ths of a form's pixels inside the picture: how many must be visible, and how many may be of what shall be hidden
-MIN_VISIBLE = 128
+MIN_VISIBLE = 154
 PARTLY_HIDDEN = 218
 
 
@@ -67,12 +69,12 @@ def make_scene(dice: Dice, size: int) -> Scene:
         dice: the stream of this picture's scene.
         size: S, the picture's side: 64, 128, 256 or 512.
     """
-    num_objects = dice.between(max(1, 3 * size // 256), 12 * size // 256)
-    num_distractors = dice.between(max(1, size // 128), max(1, 4 * size // 256))
+    num_objects = max(dice.between(max(1, 3 * size // 256), 12 * size // 256) for _ in range(2))
+    num_distractors = dice.between(1, max(1, 2 * size // 256))
     while True:
         scene = Scene(np.zeros((size, size), np.uint8), [(0, 0, size, size)] * NUM_REGIONS)
         free = np.ones((size, size), np.bool_)
-        for _ in range(dice.below(3)):
+        for _ in range(dice.between(1, 2)):
             _add_strip(scene, free, dice)
         still_to_place = [True] * num_objects + [False] * num_distractors
         while still_to_place and _add_form(scene, free, dice, is_object=still_to_place.pop(dice.below(len(still_to_place)))):
@@ -109,12 +111,12 @@ def _add_form(scene: Scene, free: Mask, dice: Dice, is_object: bool) -> bool:
     size = len(free)
     forms = list((CLASSES if is_object else DISTRACTORS).values())
     label = dice.below(len(forms))
-    to_be_hidden = is_object and dice.below(3) == 0
+    to_be_hidden = is_object and dice.below(4) == 0
     # octaves of equal weight, within each all diameters alike: nearly uniform on the scale of logarithms
-    octave = dice.below((size // 16).bit_length() - 1)
+    octave = dice.choose(OCTAVES[size])
     for diameter in [SMALLEST_DIAMETER << max(0, octave - smaller) for smaller in range(4)]:
-        slant = dice.between(90, 128) / 128.0
-        mask = draw_mask(forms[label], dice.between(diameter, 2 * diameter), dice.direction(), slant)
+        direction = dice.tilt(MAX_TILT) if is_object else dice.direction()
+        mask = draw_mask(forms[label], dice.between(diameter, 2 * diameter), direction, dice.between(102, 128) / 128.0)
         if is_object and (min(mask.shape) < MIN_SIDE or max(mask.shape) > 3 * size // 4):
             continue
         place = _find_place(mask, free, dice, to_be_hidden)

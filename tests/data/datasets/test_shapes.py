@@ -13,10 +13,10 @@ from dettoolkit.registry import DATASETS
 
 # pixels, boxes and labels of pictures 0, 1 and 17; a change of any of them is another version of the data set
 FROZEN = {
-    ("train", 256): "6e35f78df350ba874cc9438d79b3f6935a05abb89884932a7dbaa4b5bc6fbab2",
-    ("val", 256): "608f9037fed2e464f5e1f7b27648eb1b8d85e16d9ccfd49aa7d62d29656341cc",
-    ("test", 256): "0102f55a7ad79b58572b4620bac809ce0956d737afeb54c30b8737c1b383e382",
-    ("train", 64): "c2ccdb66436e714c89f8292a69015758c9d1996b6b4b623989cd9515ec91c0aa",
+    ("train", 256): "8fc7ebebc03776f1f557e2a623271798e90b21a1bd16a648f28727f3e36b1a51",
+    ("val", 256): "3b1b8284f91cef3b6b9a2e7dfdd3795ef107debc26536161605c5f55d86ae987",
+    ("test", 256): "84026c17dfb557eee6a7fdb8997093801c8fcc1036defe281eabac422e86225b",
+    ("train", 64): "79ef38ae777e3797312e54e6762d8c7e200e5790658b2d0532c307d39903a844",
 }
 # areas on paper: pi; pi (1 - 0.3); 1.4 ** 2; 3 sqrt(3) / 4 of the inscribed triangle; two bars 1.9 x 0.6 less the middle;
 # a pentagram of circumradius 1 has 5 r sin(36 degrees), r = 0.381966 its inner radius
@@ -105,9 +105,9 @@ def test_objects_number_3_to_12_with_sides_of_12_to_192(shapes: ShapesDataset) -
     sides = np.concatenate([record.boxes[:, 2:] - record.boxes[:, :2] for record in shapes.records])
     assert sides.min() == 12
     assert 180 <= sides.max() <= 192
-    # nearly uniform on the scale of logarithms: a quarter of the longer sides in each octave, here within a third of that
+    # the octaves of diameters weigh 1, 3, 3 and 1 of 8, and sides are shorter than diameters
     octaves = np.histogram(sides.max(axis=1), [12, 24, 48, 96, 193])[0] / len(sides)
-    assert np.abs(octaves - 0.25).max() < 0.085
+    assert octaves.min() > 0.1
 
 
 def test_classes_are_equally_frequent(shapes: ShapesDataset) -> None:
@@ -117,10 +117,10 @@ def test_classes_are_equally_frequent(shapes: ShapesDataset) -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 20.5
 
 
-def test_more_than_a_quarter_of_the_objects_is_partly_hidden_and_none_by_more_than_half(shapes: ShapesDataset) -> None:
+def test_more_than_a_quarter_of_the_objects_is_partly_hidden_and_none_by_more_than_two_fifths(shapes: ShapesDataset) -> None:
     visible = np.concatenate([shapes.scene(index).visible_shares() for index in range(len(shapes))])
     assert (visible <= 0.9).mean() > 0.4
-    assert visible.min() >= 0.5
+    assert visible.min() >= 0.6
     assert visible.max() == 1.0
 
 
@@ -216,7 +216,7 @@ def test_tiny_pictures_have_1_to_3_objects_with_sides_of_12_to_48() -> None:
 @pytest.mark.parametrize("size", [128, 512])
 def test_other_sizes_scale_the_number_of_objects(size: int) -> None:
     numbers = ShapesDataset("val", num_images=25, image_size=size).records.num_boxes
-    assert max(1, 3 * size // 256) <= numbers.min() < numbers.max() <= 12 * size // 256
+    assert 3 * size // 256 <= numbers.min() < numbers.max() <= 12 * size // 256
 
 
 def test_config_builds_it_with_the_wired_values() -> None:
