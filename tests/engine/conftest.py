@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from fvcore.common.config import CfgNode
+from PIL import Image
 from torch import Tensor, nn
 
 from dettoolkit.config import load_config
@@ -54,6 +55,26 @@ def rows() -> Callable[[Path], list[dict[str, Any]]]:
 def losses(rows: Callable[[Path], list[dict[str, Any]]]) -> Callable[[Path], list[float]]:
     """``losses(folder)``: the loss of each step of a run that wrote one line a step."""
     return lambda folder: [row["loss"] for row in rows(folder) if "loss" in row]
+
+
+@pytest.fixture
+def coco_node(tmp_path: Path) -> Callable[[str, list[str]], str]:
+    """``coco_node(name, classes)``: the node of a COCO data set with one gray picture and a box of each class."""
+
+    def make(name: str, classes: list[str]) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGB", (64, 64), (90, 90, 90)).save(folder / "a.png")
+        box = {"image_id": 1, "bbox": [4, 4, 20, 20], "area": 400, "iscrowd": 0}
+        data = {
+            "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}],
+            "annotations": [{"id": k, "category_id": k, **box} for k in range(len(classes))],
+            "categories": [{"id": k, "name": word} for k, word in enumerate(classes)],
+        }
+        (folder / "boxes.json").write_text(json.dumps(data))
+        return f"{{NAME: COCODataset, ANNOTATIONS: {folder / 'boxes.json'}, IMAGES: {folder}}}"
+
+    return make
 
 
 class Line(nn.Module):

@@ -1,0 +1,70 @@
+"""Evaluation of a run, or of weights, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fvcore.common.config import CfgNode
+
+from dettoolkit.engine import evaluate, train
+from dettoolkit.errors import ConfigError, DataError
+
+SmallConfig = Callable[..., CfgNode]
+Losses = Callable[[Path], list[float]]
+Rows = Callable[[Path], list[dict[str, Any]]]
+
+
+def _folder(cfg: CfgNode) -> Path:
+    return Path(cfg.OUTPUT_DIR)
+
+
+@pytest.fixture
+def trained(small_config: SmallConfig) -> tuple[CfgNode, dict[str, float]]:
+    cfg = small_config()
+    return cfg, train(cfg)
+
+
+def test_evaluation_of_a_run_gives_the_numbers_of_its_training(trained: tuple[CfgNode, dict[str, float]]) -> None:
+    cfg, numbers = trained
+    assert evaluate(cfg) == numbers
+
+
+def test_evaluation_needs_no_training_set(trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig) -> None:
+    assert evaluate(small_config("DATASETS.TRAIN", "[]")) == trained[1]
+
+
+def test_evaluation_of_given_weights_goes_into_a_folder_of_its_own(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, tmp_path: Path
+) -> None:
+    weights = _folder(trained[0]) / "checkpoints" / "model_best.pth"
+    assert evaluate(small_config("MODEL.WEIGHTS", weights, "OUTPUT_DIR", tmp_path / "looked_{number}")) == trained[1]
+    assert (tmp_path / "looked_1" / "inference" / "tiny" / "predictions.json").is_file()
+    assert (tmp_path / "looked_1" / "report" / "index.html").is_file()
+
+
+def test_resume_evaluates_the_runs_own_checkpoint_though_it_began_with_weights(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, tmp_path: Path
+) -> None:
+    weights = _folder(trained[0]) / "checkpoints" / "model_final.pth"
+    tuned = small_config("MODEL.WEIGHTS", weights, "OUTPUT_DIR", tmp_path / "tuned")
+    numbers = train(tuned)
+    assert numbers["validation/loss"] != trained[1]["validation/loss"]
+    assert evaluate(tuned) == trained[1]
+    assert evaluate(tuned, resume=True) == numbers
+
+
+def test_evaluation_of_a_checkpoint_of_other_classes_is_refused_by_name(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, coco_node: Callable[[str, list[str]], str]
+) -> None:
+    names = ["disc", "ring", "square", "triangle", "cross", "moon"]  # as many as there were
+    node = coco_node("moons", names)
+    with pytest.raises(DataError, match=r"the checkpoint .*model_final\.pth has the classes disc, .*Only moons has 'moon'"):
+        evaluate(small_config("DATASETS.CATALOG.moons", node, "DATASETS.TEST", "[moons]"))
+
+
+def test_evaluation_on_nothing_is_refused(trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig) -> None:
+    with pytest.raises(ConfigError, match=r"^--eval-only: DATASETS\.TEST is empty: there is nothing to evaluate on\.$"):
+        evaluate(small_config("DATASETS.TEST", "[]"))
