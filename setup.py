@@ -14,6 +14,7 @@ class BuildWithConfigs(build_py):
     """Copies ``configs/`` into the package; an editable install finds the folder beside it."""
 
     def run(self):
+        """Build as always, then copy."""
         super().run()
         if not self.editable_mode:
             for file in (HERE / "configs").rglob("*.yaml"):
@@ -42,6 +43,7 @@ setup(
         "iopath>=0.1.9",
         "PyYAML>=6.0",
         "pydantic>=2.7",
+        "annotated-types>=0.6",
         "docstring_parser>=0.16",
         "Pillow>=11.3",
         "pycocotools>=2.0.8",
