@@ -13,6 +13,7 @@ from dettoolkit import __version__
 _COMMANDS = {
     "train": "train a detector, or evaluate one (--eval-only)",
     "predict": "detect objects in images, folders or videos",
+    "draw-predictions": "draw what a run found on its test pictures",
     "config": "print a config as it resolves, or explain one key of it",
     "visualize-data": "draw training samples as the model gets them",
     "analyze-model": "count parameters, FLOPs and activations",
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="dettoolkit",
         description="Train, understand and ship a dense object detector.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:<16}{words}" for name, words in _COMMANDS.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:<18}{words}" for name, words in _COMMANDS.items()),
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="dettoolkit COMMAND --help says more")
