@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from torch import nn
 from dettoolkit.config import load_config
 from dettoolkit.engine.hooks import (
     BestCheckpoint,
-    Evaluation,
     Hook,
     LearningRate,
     MetricWriters,
@@ -21,10 +19,9 @@ from dettoolkit.engine.hooks import (
     ParametersWithoutGradient,
     PeriodicCheckpoint,
 )
-from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError, TrainingError
-from dettoolkit.structures import Annotations, Duration
+from dettoolkit.structures import Annotations
 
 BuildTrainer = Callable[..., Trainer]
 
@@ -271,51 +268,3 @@ def test_parameters_without_a_gradient_are_named_once(line_trainer: BuildTrainer
         trainer.train()
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ["2 parameters got no gradient in the first step: unused.weight, unused.bias"]
-
-
-class FakeEvaluation:
-    """In place of a DatasetEvaluation: counts its runs and finds as many detections right."""
-
-    name = "some"
-    evaluators: tuple[Any, ...] = ()
-
-    def __init__(self) -> None:
-        self.runs = 0
-
-    def run(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        self.runs += 1
-        return {"bbox/AP": float(self.runs)}
-
-
-@pytest.mark.parametrize(
-    ("period", "runs", "iterations"), [("0", 1, [5]), ("1ep", 3, [2, 4, 5]), ("5it", 1, [5]), ("2it", 3, [2, 4, 5])]
-)
-def test_evaluation_happens_every_period_and_once_at_the_end(
-    line_trainer: BuildTrainer, tmp_path: Path, period: str, runs: int, iterations: list[int]
-) -> None:
-    seen = []
-
-    class Watch(Hook):
-        def after_step(self, trainer: Trainer) -> None:
-            if trainer.recorded:
-                seen.append(trainer.iteration)
-
-    evaluation = FakeEvaluation()
-    hook = Evaluation([evaluation], Duration.parse(period), RunFolder(tmp_path))  # type: ignore[list-item]
-    trainer = line_trainer(hooks=[hook, Watch()], num_iterations=5)
-    trainer.train()
-    assert evaluation.runs == runs
-    assert seen == iterations
-    assert trainer.latest_evaluation == {"bbox/AP": float(runs)}
-
-
-def test_nothing_to_evaluate_on_is_said_and_harms_nothing(
-    line_trainer: BuildTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    saves = Saves()
-    hook = Evaluation([], Duration.parse("1ep"), RunFolder(tmp_path))
-    trainer = line_trainer(hooks=[hook, BestCheckpoint(saves)])  # type: ignore[arg-type]
-    trainer.train()
-    assert "DATASETS.TEST is empty: nothing will be evaluated, and there will be no best checkpoint" in caplog.text
-    assert trainer.latest_evaluation == {}
-    assert saves.made == []

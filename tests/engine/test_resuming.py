@@ -98,13 +98,15 @@ def test_a_training_broken_off_and_resumed_equals_one_in_a_piece(
 
 
 def test_a_finished_training_made_longer_goes_on_and_its_own_checkpoint_is_the_newest(
-    small_config: SmallConfig, losses: Losses, monkeypatch: pytest.MonkeyPatch
+    small_config: SmallConfig, losses: Losses, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     train(small_config("SOLVER.LENGTH", 2))
     longer = small_config("SOLVER.LENGTH", 8, f"{PERIODIC}.PERIOD", 2)
     _break_off(longer, 5, monkeypatch, resume=True)
     assert sorted(path.name for path in (_folder(longer) / "checkpoints").glob("model_0*")) == ["model_00000004.pth"]
+    capfd.readouterr()
     train(longer, resume=True)
+    assert "resuming at iteration 4 of 8" in capfd.readouterr().err
     assert len(losses(_folder(longer))) == 8
 
 
