@@ -29,7 +29,7 @@ setup(
     description="Train, understand and ship a dense object detector: RetinaNet with focal loss, assembled from YAML.",
     long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["dettoolkit", "dettoolkit.*"]),
