@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw."""
-    from dettoolkit.cli.output_folder import claim_folder, next_free
+    from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
     from dettoolkit.data import build_dataset
-    from dettoolkit.engine.run_folder import RunFolder
+    from dettoolkit.engine.run_folder import RunFolder, next_free
 
     if arguments.num_images < 1:
         raise ConfigError(f"--num-images: expected 1 or more, got {arguments.num_images}.")

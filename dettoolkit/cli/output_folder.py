@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dettoolkit.engine.run_folder import next_free
 from dettoolkit.errors import ConfigError
 
 
@@ -23,12 +24,3 @@ def claim_folder(path: str | Path) -> Path:
     except OSError as error:
         raise ConfigError(f"--output: {folder} cannot be written: {error.strerror}.") from None
     return folder
-
-
-def next_free(folder: Path) -> Path:
-    """Return ``folder``, or the first of ``folder_2``, ``folder_3``, ... that does not exist."""
-    candidate, number = folder, 2
-    while candidate.exists():
-        candidate = folder.with_name(f"{folder.name}_{number}")
-        number += 1
-    return candidate

@@ -40,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw."""
     from dettoolkit.cli.contact_sheet import contact_sheet
-    from dettoolkit.cli.output_folder import claim_folder, next_free
+    from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
+    from dettoolkit.engine.run_folder import next_free
     from dettoolkit.visualization import draw_annotations, save_picture
 
     if arguments.num_images < 1:

@@ -76,7 +76,7 @@ class RunFolder:
         if checkpoint is not None and not resume and not started_again:
             raise CheckpointError(
                 f"{folder.path} holds the checkpoint of an earlier run ({checkpoint.name}). Go on with it by --resume, "
-                f"or start a new run with OUTPUT_DIR {_next_free(folder.path)}"
+                f"or start a new run with OUTPUT_DIR {next_free(folder.path)}"
             )
         folder.resumes = checkpoint is not None
         (folder._made().path / _STARTED_BY).write_text(_launcher(), encoding="utf-8")
@@ -173,9 +173,11 @@ def _holders(name: str) -> str:
     return ""
 
 
-def _next_free(path: Path) -> Path:
+def next_free(path: Path) -> Path:
+    """Return ``path``, or the first of ``path_2``, ``path_3``, ... that does not exist; a number that is there counts on."""
     stem, number = re.fullmatch(r"(.*?)(?:_(\d+))?", path.name).groups()  # type: ignore[union-attr]
-    count = int(number or 1) + 1
-    while (path.parent / f"{stem}_{count}").exists():
+    candidate, count = path, int(number or 1)
+    while candidate.exists():
         count += 1
-    return path.parent / f"{stem}_{count}"
+        candidate = path.with_name(f"{stem}_{count}")
+    return candidate
