@@ -92,7 +92,7 @@ def test_the_learning_rate_falls_where_detectron2_lets_it_fall(file: Path) -> No
 @pytest.mark.parametrize("kind", ["fpn", "caffe_fpn"])
 def test_retinanet_r50_has_the_parameters_counted_by_hand(kind: str) -> None:
     # torchvision's resnet50 has 25,557,032 parameters: less the last layer's 2,049,000 and batch norm's 2 x 26,560
-    model = meta_model(load_config(CONFIGS / f"retinanet/retinanet_r50_{kind}_1x.yaml"))
+    model = meta_model(load_config(CONFIGS / f"retinanet/retinanet_r50_{kind}_1x.yaml", ["MODEL.NUM_CLASSES", "80"]))
     backbone = 25_557_032 - 2_049_000 - 2 * 26_560
     lateral = (512 + 1024 + 2048) * 256 + 3 * 256
     output = 3 * (9 * 256 * 256 + 256)
