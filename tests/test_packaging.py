@@ -91,3 +91,8 @@ def test_the_console_command_is_there() -> None:
         [Path(sys.executable).with_name("dettoolkit"), "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == dettoolkit.__version__
+
+
+def test_python_m_is_the_console_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "dettoolkit", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == dettoolkit.__version__

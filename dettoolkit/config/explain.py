@@ -33,6 +33,8 @@ def _look_up(cfg: Any, key: str) -> Any:
             inner = {str(index): item for index, item in enumerate(value)}
         else:
             inner = value if isinstance(value, Mapping) else {}
+        if isinstance(value, list) and value and not part.isdigit():
+            raise ConfigError(f"{at} is a list of {len(value)}: name an item of it by its number, as in {at}.0.{part}.")
         if part not in inner:
             raise ConfigError(f"{at} has no {part!r}.{did_you_mean(part, inner)} It has: {listed(inner)}.")
         value, at = inner[part], part if at == "the config" else f"{at}.{part}"

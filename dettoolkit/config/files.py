@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dettoolkit.config.layer import Layer
@@ -29,7 +30,8 @@ def find_config(path: str | Path) -> Path:
     name = Path(path).as_posix().removeprefix("configs/")
     if name in shipped:
         return shipped[name]
-    raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(name, shipped)}")
+    beside = [file.as_posix() for file in sorted(Path(path).parent.glob("*.yaml"))]
+    raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path, beside) or did_you_mean(name, shipped)}")
 
 
 def read_with_bases(path: Path, children: tuple[Path, ...] = ()) -> list[Layer]:
@@ -59,7 +61,7 @@ def read_with_bases(path: Path, children: tuple[Path, ...] = ()) -> list[Layer]:
 
 
 def _find_base(base: str, folder: Path, where: str) -> Path:
-    beside, shipped = folder / base, config_files()
+    beside, shipped = Path(os.path.normpath(folder / base)), config_files()
     if beside.is_file():
         return beside
     if base in shipped:

@@ -25,7 +25,9 @@ def override_layers(overrides: Sequence[str], problems: Problems) -> list[Layer]
         ConfigError: a key has no value.
     """
     if len(overrides) % 2:
-        raise ConfigError(f"overrides come as KEY VALUE pairs; {overrides[-1]!r} has no value.")
+        key, equals, value = overrides[-1].partition("=")
+        hint = f" Did you mean {key} {value}?" if equals else ""
+        raise ConfigError(f"overrides come as KEY VALUE pairs; {overrides[-1]!r} has no value.{hint}")
     pairs = [(tuple(str(key).split(".")), str(text)) for key, text in zip(overrides[::2], overrides[1::2], strict=True)]
     ordered = sorted(pairs, key=lambda pair: (len(pair[0]), pair[0][-1] != "NAME"))
     return [_layer(path, text, problems) for path, text in ordered]

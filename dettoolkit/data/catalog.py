@@ -140,6 +140,8 @@ def check_same_classes(train: DatasetInfo, test: DatasetInfo) -> None:
     missing = [name for name in train.class_names if name not in test.class_names]
     if not unknown and not missing:
         raise DataError(f"{here} They are the same in another order: give both the same order by CLASSES.")
+    if len(unknown) == len(test.class_names):
+        raise DataError(f"{here} They share none.")
     rows = [f"Only {test.name} has {name!r}.{did_you_mean(name, missing)}" for name in unknown]
     rows += [f"Only {train.name} has {name!r}." for name in missing]
     raise DataError(f"{here} {' '.join(rows)}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from dettoolkit.config.yaml_reader import parse, plain
 from dettoolkit.distributed import world_size
-from dettoolkit.errors import TrainingError
+from dettoolkit.engine.run_folder import RunFolder
+from dettoolkit.errors import TrainingError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -47,3 +50,33 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     total, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
     logger.info("%s: %s parameters, %s of them trained", type(model).__name__, f"{total:,}", f"{trained:,}")
+
+
+def tell_other_settings(cfg: CfgNode, folder: RunFolder) -> None:
+    """Warn where an evaluation builds another model, or treats images in another way, than the run whose weights it takes.
+
+    Args:
+        cfg: of the evaluation.
+        folder: of the run.
+    """
+    if not folder.config_file.is_file():
+        return
+    trained, _ = parse(folder.config_file.read_text(encoding="utf-8"), str(folder.config_file))
+    before, now = _flat(_settings(trained)), _flat(_settings(plain(cfg)))
+    pairs = {key: (before.get(key, "(not set)"), now.get(key, "(not set)")) for key in {**before, **now}}
+    changed = [f"{key}: {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
+    if changed:
+        logger.warning("other settings than in %s: %s", folder.config_file, listed(changed, 10))
+
+
+def _settings(cfg: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides what a network finds; weights and devices do not."""
+    model = {key: value for key, value in cfg.get("MODEL", {}).items() if key not in ("WEIGHTS", "DEVICE", "CHANNELS_LAST")}
+    return {"MODEL": model, "DATASETS": {"TEST_TRANSFORMS": cfg.get("DATASETS", {}).get("TEST_TRANSFORMS")}}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        return {path: value}
+    return {key: leaf for name, item in items for key, leaf in _flat(item, f"{path}.{name}".lstrip(".")).items()}

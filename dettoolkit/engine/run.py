@@ -22,7 +22,7 @@ from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.hooks.report import write_run_report
 from dettoolkit.engine.logs import set_up_logging
-from dettoolkit.engine.readiness import check_ready_to_train
+from dettoolkit.engine.readiness import check_ready_to_train, tell_other_settings
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError, listed
@@ -94,6 +94,9 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
 def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     """Evaluate the weights of ``MODEL.WEIGHTS``, or of the run folder's newest checkpoint; in several processes, each calls it.
 
+    What the run itself has written stays: a folder with a report gets the new one, the predictions and the config in the
+    next free folder ``evaluation`` inside of it.
+
     Args:
         cfg: from :func:`dettoolkit.config.load_config`; ``DATASETS.TRAIN`` is not read.
         resume: take the run folder's checkpoint, even if there are ``MODEL.WEIGHTS``.
@@ -109,11 +112,16 @@ def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     of_run = resume or not cfg.MODEL.WEIGHTS
     folder = RunFolder.for_evaluation(cfg.OUTPUT_DIR or _OUTPUT_DIR, of_run)
     weights = str(folder.newest_checkpoint()) if of_run else cfg.MODEL.WEIGHTS
-    set_up_logging(folder.path)
-    run = _prepare(cfg, folder, _classes_of_checkpoint(weights))
+    output = folder.for_another_evaluation()
+    set_up_logging(output.path)
+    run = _prepare(cfg, output, _classes_of_checkpoint(weights))
+    if of_run:
+        tell_other_settings(run.cfg, folder)
     load_weights(run.model, weights)
-    numbers = evaluate_all(run.evaluations, run.model, run.device, folder)
-    write_run_report(folder.path, run.evaluations, run.config_text)
+    numbers = evaluate_all(run.evaluations, run.model, run.device, output)
+    write_run_report(output.path, run.evaluations, run.config_text)
+    if is_main_process() and output.path != folder.path:
+        output.write_config(run.config_text)
     return numbers
 
 

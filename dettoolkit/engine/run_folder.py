@@ -32,6 +32,11 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.resumes = resumes
 
+    @property
+    def config_file(self) -> Path:
+        """``config.yaml``: the resolved config of the run."""
+        return self.path / "config.yaml"
+
     @classmethod
     def for_training(cls, name: str, resume: bool) -> RunFolder:
         """Make or enter the folder of a training; all processes must call it.
@@ -104,6 +109,17 @@ class RunFolder:
         done = int(read(final).get("iteration", 0))
         return final if done >= int(numbered.stem.removeprefix("model_")) else numbered
 
+    def for_another_evaluation(self) -> RunFolder:
+        """Return this folder while it has no report, or else the next free ``evaluation`` in it; all processes must call it."""
+        return _on_main_process(lambda: RunFolder(self._free_for_evaluation()))
+
+    def _free_for_evaluation(self) -> Path:
+        if not (self.path / "report").exists():
+            return self.path
+        free = next_free(self.path / "evaluation")
+        free.mkdir()
+        return free
+
     def inference(self, dataset: str) -> Path:
         """Return the folder for what is inferred on a data set, made if need be."""
         folder = self.path / "inference" / re.sub(r"[^\w.-]", "_", dataset)
@@ -112,7 +128,7 @@ class RunFolder:
 
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
-        (self.path / "config.yaml").write_text(text, encoding="utf-8")
+        self.config_file.write_text(text, encoding="utf-8")
 
     def _started_by(self) -> str:
         file = self.path / _STARTED_BY

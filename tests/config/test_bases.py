@@ -171,3 +171,10 @@ def test_a_missing_config_is_named_with_the_nearest_shipped_one(write):
     write("")
     with pytest.raises(ConfigError, match=r"there is no config file 'quickstart\.yaml'\. Did you mean 'quick_start\.yaml'\?"):
         load_config("quickstart.yaml")
+
+
+def test_a_missing_config_is_looked_for_among_the_files_beside_it_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"there is no config file 'mine\.yml'\. Did you mean 'mine\.yaml'\?$"):
+        load_config("mine.yml")

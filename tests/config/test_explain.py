@@ -94,6 +94,10 @@ def test_a_whole_node_is_shown_as_yaml(write):
         ("HOOKS.99", "HOOKS has no '99'. It has: 0, 1, "),
         ("SEED.X", "SEED has no 'X'. It has: (none)."),
         ("", "the config has no ''. It has: MODEL, "),
+        (
+            "MODEL.LOSSES.REGRESSION.BETA",
+            "MODEL.LOSSES.REGRESSION is a list of 1: name an item of it by its number, as in MODEL.LOSSES.REGRESSION.0.BETA.",
+        ),
     ],
 )
 def test_a_key_that_the_config_does_not_have_is_named_with_the_nearest(write, key, message):

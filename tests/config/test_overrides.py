@@ -150,3 +150,8 @@ def test_wrong_overrides_are_reported_together_with_mistakes_of_the_file(rows):
 def test_a_key_without_a_value_is_refused(write):
     with pytest.raises(ConfigError, match="overrides come as KEY VALUE pairs; 'SEED' has no value"):
         load_config(write(""), ["SEED"])
+
+
+def test_key_and_value_joined_by_a_sign_are_told_apart(write):
+    with pytest.raises(ConfigError, match=r"'SOLVER\.BASE_LR=0\.1' has no value\. Did you mean SOLVER\.BASE_LR 0\.1\?$"):
+        load_config(write(""), ["SOLVER.BASE_LR=0.1"])

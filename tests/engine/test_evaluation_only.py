@@ -68,3 +68,35 @@ def test_evaluation_of_a_checkpoint_of_other_classes_is_refused_by_name(
 def test_evaluation_on_nothing_is_refused(trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig) -> None:
     with pytest.raises(ConfigError, match=r"^--eval-only: DATASETS\.TEST is empty: there is nothing to evaluate on\.$"):
         evaluate(small_config("DATASETS.TEST", "[]"))
+
+
+def test_another_evaluation_leaves_the_report_of_the_run_as_it_is(trained: tuple[CfgNode, dict[str, float]]) -> None:
+    cfg, _ = trained
+    report = _folder(cfg) / "report" / "index.html"
+    before = report.read_bytes()
+    evaluate(cfg)
+    evaluate(cfg)
+    assert report.read_bytes() == before
+    for name in ("evaluation", "evaluation_2"):
+        assert (_folder(cfg) / name / "report" / "index.html").is_file()
+        assert (_folder(cfg) / name / "inference" / "tiny" / "predictions.json").is_file()
+        assert (_folder(cfg) / name / "config.yaml").is_file()
+
+
+def test_settings_that_change_what_is_found_are_told(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    transforms = "[{NAME: ResizeShortestEdge, SIZES: [32], MAX_SIZE: 32}]"
+    evaluate(small_config("DATASETS.TEST_TRANSFORMS", transforms, "MODEL.DECODER.SCORE_THRESHOLD", 0.2, "SOLVER.BATCH_SIZE", 3))
+    said = capfd.readouterr().err
+    assert f"other settings than in {_folder(trained[0]) / 'config.yaml'}: " in said
+    assert "MODEL.DECODER.SCORE_THRESHOLD: 0.05 -> 0.2" in said
+    assert "DATASETS.TEST_TRANSFORMS.0.SIZES.0: (not set) -> 32" in said
+    assert "BATCH_SIZE" not in said  # it changes nothing that is found
+
+
+def test_nothing_is_told_of_the_settings_of_the_run_itself(
+    trained: tuple[CfgNode, dict[str, float]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(trained[0])
+    assert "other settings" not in capfd.readouterr().err

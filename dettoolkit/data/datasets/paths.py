@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PureWindowsPath
 
-from dettoolkit.errors import DataError, did_you_mean
+from dettoolkit.errors import DataError, did_you_mean, listed
 
 
 def existing_file(path: Path, what: str) -> Path:
@@ -39,5 +39,6 @@ def leaves_folder(file_name: str) -> bool:
 def _nearest(path: Path) -> str:
     while not path.parent.is_dir():
         path = path.parent
-    near = did_you_mean(path.name, (entry.name for entry in path.parent.iterdir()))
-    return near or f" {path.parent} has nothing of that name. Paths are relative to DATASETS.ROOT."
+    there = sorted(entry.name for entry in path.parent.iterdir())
+    near = did_you_mean(path.name, there)
+    return near or f" {path.parent} has: {listed(there, 8)}. Paths in the config are relative to DATASETS.ROOT."
