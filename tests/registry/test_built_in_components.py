@@ -45,4 +45,5 @@ def test_every_default_is_accepted_by_its_own_type(registry):
     for _, cls in components(registry):
         for key, parameter in parameters(cls).items():
             if not parameter.required and key not in parts_of(cls):
-                coerce(parameter.default, parameter.annotation)
+                coerced = coerce(parameter.default, parameter.annotation)  # raises where the type refuses it
+                assert coerced == parameter.default, f"{cls.__name__}.{key}"
