@@ -175,6 +175,8 @@ def test_commands_are_understood(file: Path, workplace: Path) -> None:
 def check_command(line: str) -> None:
     """Check a line of a shell: targets of make, scripts, options, config files and overrides that there are."""
     words = shlex.split(line)
+    while words and re.match(r"[A-Z_]+=", words[0]):  # a variable for this command
+        words = words[1:]
     if not words:
         return
     if words[0] == "make":
@@ -183,6 +185,10 @@ def check_command(line: str) -> None:
         parse(words[1].replace("-", "_"), words[2:])
     elif words[:3] == ["python", "-m", "pytest"]:
         assert all((ROOT / path).exists() for path in words[3:] if "my_" not in path), line
+    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+        options = [word for word in words[2:] if word.startswith("--")]
+        script = (ROOT / words[1]).read_text(encoding="utf-8")
+        assert all(f'"{option}"' in script for option in options), line
     elif words[0] in ("python", "torchrun"):
         (tool,) = (word for word in words if word.endswith(".py") and word.startswith("tools/"))
         command = re.search(r'run_command\("([\w-]+)"\)', (ROOT / tool).read_text(encoding="utf-8"))
