@@ -29,7 +29,7 @@ from dettoolkit.config import load_config
 from dettoolkit.data import build_dataset, build_train_dataset
 from dettoolkit.data.loader import build_test_loader, build_train_loader
 from dettoolkit.engine import train
-from dettoolkit.engine.evaluating import AUTOCAST
+from dettoolkit.engine.precision import Amp, autocast
 from dettoolkit.evaluation import CocoEvaluator, flatten
 from dettoolkit.structures import Batch, Detections
 
@@ -46,7 +46,7 @@ def torchvision_retinanet(num_classes: int, size: int) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def train_torchvision(model: Any, batches: Any, seconds: float, amp: str) -> int:
+def train_torchvision(model: Any, batches: Any, seconds: float, amp: Amp) -> int:
     """Train for ``seconds`` and return the number of steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4, weight_decay=0.05)
     model.train()
@@ -56,7 +56,7 @@ def train_torchvision(model: Any, batches: Any, seconds: float, amp: str) -> int
             group["lr"] = 5e-4 * min(1, (steps + 1) / 100) * (1 + math.cos(math.pi * share)) / 2
         batch: Batch = next(stream)
         targets = [{"boxes": target.boxes, "labels": target.labels} for target in batch.targets]
-        with torch.autocast("cpu", dtype=AUTOCAST.get(amp, torch.bfloat16), enabled=amp != "none"):
+        with autocast(torch.device("cpu"), amp):
             losses = model(list(batch.images.float() / 255), targets)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
@@ -66,11 +66,11 @@ def train_torchvision(model: Any, batches: Any, seconds: float, amp: str) -> int
 
 
 @torch.no_grad()
-def evaluate_torchvision(model: Any, batches: Any, evaluator: CocoEvaluator, amp: str) -> dict[str, float]:
+def evaluate_torchvision(model: Any, batches: Any, evaluator: CocoEvaluator, amp: Amp) -> dict[str, float]:
     """Return the numbers of an evaluation."""
     model.eval()
     for batch in batches:
-        with torch.autocast("cpu", dtype=AUTOCAST.get(amp, torch.bfloat16), enabled=amp != "none"):
+        with autocast(torch.device("cpu"), amp):
             outputs = model(list(batch.images.float() / 255))
         found = [Detections(output["boxes"].float(), output["scores"].float(), output["labels"]) for output in outputs]
         evaluator.update(batch.samples, found)

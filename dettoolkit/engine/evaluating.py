@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import InferenceLoader
 from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes, world_size
+from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.report import ReportImage
@@ -22,7 +23,6 @@ from dettoolkit.structures import Batch, Detections
 logger = logging.getLogger(__name__)
 
 _MAX_EXAMPLES = 300
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -79,7 +79,7 @@ class DatasetEvaluation:
         seen = 0
         for batch in self.loader:
             moved = batch.to(device)
-            with torch.autocast(device.type, dtype=AUTOCAST.get(self.amp, torch.bfloat16), enabled=self.amp != "none"):
+            with autocast(device, self.amp):
                 predictions = model.predictions(moved.images, moved.image_sizes)
             if self.with_loss:
                 output = model.losses(predictions, moved.targets)

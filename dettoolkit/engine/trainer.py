@@ -17,11 +17,10 @@ from dettoolkit.structures import Batch
 
 if TYPE_CHECKING:  # hooks are made for the trainer, not the other way round
     from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.precision import autocast
 from dettoolkit.errors import CheckpointError, ConfigError
 
 logger = logging.getLogger(__name__)
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
@@ -149,9 +148,8 @@ class Trainer:
 
     def _backward(self, batch: Batch, last: bool) -> dict[str, Tensor]:
         wait = contextlib.nullcontext() if last or self.replica is self.model else self.replica.no_sync()  # type: ignore[operator]
-        dtype = _AUTOCAST.get(self.amp, torch.bfloat16)
         with wait:
-            with torch.autocast(self.device.type, dtype=dtype, enabled=self.amp != "none"):
+            with autocast(self.device, self.amp):
                 output = self.replica(batch.images, batch.image_sizes, batch.targets)
             total = output.total
             self.scaler.scale(total / self.accumulate).backward()
