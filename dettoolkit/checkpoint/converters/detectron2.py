@@ -66,7 +66,7 @@ def from_dettoolkit(state: Mapping[str, Any]) -> Conversion:
     norms = any(name.startswith("head.classification_tower.norms.") for name in state)
     backbone_only = all(name.startswith("backbone.") for name in state)
     table = NameTable(prefixed(_RESNET, "", "backbone.")) if backbone_only else _detector(norms)
-    done = rename(without_repeated(state), table.theirs)
+    done = rename(without_repeated(state, shared=("weight", "bias")), table.theirs)
     done.problems += other_groups(state)
     levels = {name.split(".")[2] for name in state if name.startswith("neck.extra.")}
     if levels and levels != {"P6", "P7"}:

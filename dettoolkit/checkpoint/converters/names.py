@@ -41,8 +41,11 @@ class Pattern:
             return None
         values: dict[str, Any] = {}
         for (letter, factor, offset), text in zip(self._fields, found.groups(), strict=True):
-            value, rest = (text, 0) if letter == "*" else divmod(int(text) - offset, factor)
-            if rest or values.setdefault(letter, value) != value or (letter != "*" and value < 0):
+            if letter == "*":
+                values["*"] = text
+                continue
+            value, rest = divmod(int(text) - offset, factor)
+            if rest or value < 0 or values.setdefault(letter, value) != value:
                 return None
         return values
 

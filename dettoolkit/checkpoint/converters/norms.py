@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
+import torch
+
 from dettoolkit.checkpoint.converters.conversion import Conversion
+from dettoolkit.checkpoint.converters.names import PARAMETERS
 
 _BY_LEVEL = re.compile(r"(head\.\w+_tower\.norms\.\d+)\.levels\.(\d+)\.(\w+)")
 _NOT_IN_BACKBONE = re.compile(r"((?:neck\.\w+\.P\d\.1)|(?:head\.\w+_tower\.norms\.\d+\.levels\.\d+))\.weight")
+_TOWER_CONVOLUTION = re.compile(r"(head\.\w+_tower)\.convs\.(\d+)\.weight")
 _GROUPS = 32  # of every group norm in Detectron2, torchvision's RetinaNet v2 and MMDetection's configs
 
 
@@ -30,18 +34,45 @@ def spread_over_levels(done: Conversion) -> None:
                     done.fill(f"{norm}.levels.{level}.{parameter}", value, "the levels share it in the file")
 
 
-def without_repeated(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our state without the scales and shifts of a tower's norm that are those of level 0."""
-    import torch
+def without_repeated(state: Mapping[str, Any], shared: Container[str] = PARAMETERS) -> dict[str, Any]:
+    """Return our state without the parameters of a tower's norm that are those of level 0, bit by bit.
 
+    Args:
+        state: tensors under our names.
+        shared: the parameters that the other toolkit has once for all levels.
+    """
     repeated = set()
     for norm, levels in _by_level(state).items():
         for level, parameters in levels.items():
-            for parameter in {"weight", "bias"} & parameters.keys() if level else ():
-                first = levels.get(0, {}).get(parameter)
-                if first is not None and torch.equal(first, parameters[parameter]):
+            for parameter, value in parameters.items() if level else ():
+                if parameter in shared and torch.equal(levels.get(0, {}).get(parameter, torch.empty(0)), value):
                     repeated.add(f"{norm}.levels.{level}.{parameter}")
     return {name: value for name, value in state.items() if name not in repeated}
+
+
+def fill_biases(done: Conversion) -> None:
+    """Give the convolutions of a tower a bias of zero where the other toolkit has none, because a norm follows."""
+    for name, weight in list(done.state.items()):
+        found = _TOWER_CONVOLUTION.fullmatch(name)
+        bias = name.replace("weight", "bias")
+        if found is not None and bias not in done.state and f"{found[1]}.norms.{found[2]}.levels.0.weight" in done.state:
+            done.fill(bias, torch.zeros(len(weight), dtype=weight.dtype), "zero: the format has no bias before a norm")
+
+
+def without_zero_biases(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our state without the biases of zero before the norms of the towers."""
+    zeros = set()
+    for name in state:
+        found = _TOWER_CONVOLUTION.fullmatch(name)
+        bias = name.replace("weight", "bias")
+        if (
+            found is not None
+            and bias in state
+            and f"{found[1]}.norms.{found[2]}.levels.0.weight" in state
+            and not state[bias].any()
+        ):
+            zeros.add(bias)
+    return {name: value for name, value in state.items() if name not in zeros}
 
 
 def other_groups(state: Mapping[str, Any]) -> list[str]:
