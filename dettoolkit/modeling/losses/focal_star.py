@@ -1,0 +1,57 @@
+"""The other form of focal loss, of the paper's appendix."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dettoolkit.modeling.losses.sigmoid_loss import balanced, sigmoid_loss
+from dettoolkit.registry import LOSSES
+
+
+@LOSSES.register()
+class FocalStarLoss:
+    """FL* (Lin et al., ICCV 2017, appendix A, equations 7 and 8).
+
+    ``FL* = -alpha_t log(sigmoid(gamma x_t + beta)) / gamma``, where x_t is the logit of the label's class and minus the
+    logit of each other one. Its derivative by x_t is ``alpha_t (sigmoid(gamma x_t + beta) - 1)`` (equation 11). gamma = 1 and
+    beta = 0 are cross-entropy. The paper's two settings (table 3) are gamma 2, beta 1 and gamma 4, beta 0, with alpha 0.25.
+
+    Args:
+        gamma: how steep the loss falls.
+        beta: how far it is shifted, in the unit of ``gamma x_t``: the larger, the less do easy examples count.
+        alpha: weight of the class of the label, 1 - alpha for the others; null: no weighting.
+
+    Raises:
+        ValueError: a gamma that is not positive, or alpha outside of 0..1.
+    """
+
+    needs_quality = False
+
+    def __init__(self, gamma: float = 2.0, beta: float = 1.0, alpha: float | None = 0.25) -> None:
+        if gamma <= 0 or not (alpha is None or 0 <= alpha <= 1):
+            raise ValueError(f"expected gamma > 0 and alpha in 0..1 or null, got {gamma} and {alpha}")
+        self.gamma = gamma
+        self.beta = beta
+        self.alpha = alpha
+
+    def __call__(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        quality: Tensor | None = None,
+        by_anchor: bool = False,
+    ) -> Tensor:
+        """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
+        negative, positive = balanced(partial(_side, gamma=self.gamma, beta=self.beta), self.alpha)
+        return sigmoid_loss(logits, labels, negative, positive, weights, by_anchor=by_anchor)
+
+
+def _side(x: Tensor, gamma: float, beta: float) -> tuple[Tensor, Tensor]:
+    """Return FL* of negatives, where x_t is -x, and its derivative."""
+    steep = gamma * x - beta
+    return functional.softplus(steep).div_(gamma), torch.sigmoid(steep)

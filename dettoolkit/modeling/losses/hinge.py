@@ -1,0 +1,53 @@
+"""Hinge loss on p_t, which the paper tried in vain."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dettoolkit.modeling.losses.sigmoid_loss import balanced, sigmoid_loss
+from dettoolkit.registry import LOSSES
+
+
+@LOSSES.register()
+class HingeLoss:
+    """Hinge loss on p_t: ``max(0, margin - p_t)`` (Lin et al., ICCV 2017, section 5.1, "Hinge Loss").
+
+    p_t is the probability p of the label's class and 1 - p of each other class (equation 2). The paper gives no formula:
+    it says that the loss is 0 above a certain p_t, which is the margin here, and that training with it was unstable. On
+    probabilities the gradient vanishes for outputs that are surely wrong, too.
+
+    Args:
+        margin: the p_t from which on an example costs nothing.
+
+    Raises:
+        ValueError: a margin outside of (0, 1].
+    """
+
+    needs_quality = False
+
+    def __init__(self, margin: float = 0.5) -> None:
+        if not 0 < margin <= 1:
+            raise ValueError(f"margin expects a number above 0 and at most 1, got {margin}")
+        self.margin = margin
+
+    def __call__(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        weights: Tensor | None = None,
+        quality: Tensor | None = None,
+        by_anchor: bool = False,
+    ) -> Tensor:
+        """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
+        negative, positive = balanced(partial(_side, margin=self.margin), alpha=None)
+        return sigmoid_loss(logits, labels, negative, positive, weights, by_anchor=by_anchor)
+
+
+def _side(x: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Return the loss of negatives, where p_t is 1 - p, and its derivative."""
+    p = torch.sigmoid(x)
+    loss = (p - (1 - margin)).clamp_(min=0)
+    return loss, p * torch.sigmoid(-x) * (loss > 0)
