@@ -36,8 +36,8 @@ def meta_model(cfg: CfgNode) -> nn.Module:
 
 
 def test_all_shipped_configs_are_looked_at() -> None:
-    # quick_start, tiny, 2 of blood cells; 2 bases; 2 to compare with others; 3 networks x 2 inputs x 2 lengths, 1 for the CPU
-    assert len(FILES) == 4 + 2 + 2 + 13
+    # quick_start, tiny, 2 of blood cells; 2 bases; 4 to compare with others; 3 networks x 2 inputs x 2 lengths, 1 for the CPU
+    assert len(FILES) == 4 + 2 + 4 + 13
     assert list(config_files()) == [name_of(file) for file in FILES]
 
 

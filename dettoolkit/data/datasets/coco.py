@@ -19,19 +19,23 @@ from dettoolkit.registry import DATASETS
 from dettoolkit.structures import DatasetInfo
 
 SECTIONS = ("images", "annotations", "categories")
+_MOST_LABELS = 10_000  # a category id above would make a head that no memory holds
 
 
 @DATASETS.register()
 class COCODataset(DetectionDataset):
     """Images and boxes from a JSON file in the format of COCO (https://cocodataset.org/#format-data).
 
-    Labels follow the category ids in ascending order. Crowds (``iscrowd``) are marked to be ignored. ``area``, ``iscrowd``
-    and the ids of annotations may be missing; so may the sizes of images, which are then read from their headers.
+    Labels follow the category ids in ascending order, or are the ids themselves. Crowds (``iscrowd``) are marked to be
+    ignored. ``area``, ``iscrowd`` and the ids of annotations may be missing; so may the sizes of images, which are then read
+    from their headers.
 
     Args:
         annotations: the JSON file, relative to ``DATASETS.ROOT``.
         images: the folder that ``file_name`` is relative to, relative to ``DATASETS.ROOT``.
         classes: names of the categories to take, in the order of their labels; null: all, in the order of their ids.
+        labels: contiguous: 0..K-1; or category_id: the ids of the file, so that K is the largest of them plus 1 and the ids
+            that no category has are classes without boxes (torchvision's detectors: 91 classes for the 80 of COCO).
         check_images: read the header of each image at the start (100,000 images take some 20 seconds) and compare it with
             the annotations. Otherwise images are checked when they are decoded.
         name: the name in ``DATASETS.CATALOG``.
@@ -48,6 +52,7 @@ class COCODataset(DetectionDataset):
         annotations: str,
         images: str = ".",
         classes: list[str] | None = None,
+        labels: Literal["contiguous", "category_id"] = "contiguous",
         check_images: bool = True,
         name: str = "coco",
         root: str = ".",
@@ -59,9 +64,9 @@ class COCODataset(DetectionDataset):
         image_root = existing_folder(Path(root, images), "images")
         content = _sections(path)
         names = _category_names(content["categories"], path)
-        taken = sorted(names) if classes is None else _ids_of(classes, names, path)
-        info = DatasetInfo(name, tuple(names[category_id] for category_id in taken), tuple(taken))
-        entries = _entries(content, names, {category_id: label for label, category_id in enumerate(taken)}, path, faults)
+        label_of = _label_of_id(sorted(names) if classes is None else _ids_of(classes, names, path), labels, path)
+        info = _info(name, names, label_of)
+        entries = _entries(content, names, label_of, path, faults)
         super().__init__(
             info, checked_records(entries, image_root, check_images, faults), image_root, on_bad, empty_images, faults
         )
@@ -105,6 +110,24 @@ def _ids_of(classes: Sequence[str], names: dict[int, str], path: Path) -> list[i
         if name not in ids:
             raise DataError(f"{path}: CLASSES names {name!r}.{did_you_mean(name, ids)} Its categories: {listed(ids)}.")
     return [ids[name] for name in classes]
+
+
+def _label_of_id(taken: Sequence[int], labels: str, path: Path) -> dict[int, int]:
+    if labels == "contiguous":
+        return {category_id: label for label, category_id in enumerate(taken)}
+    if min(taken) < 0 or max(taken) >= _MOST_LABELS:
+        raise DataError(
+            f"{path}: LABELS category_id expects ids in 0..{_MOST_LABELS - 1}, got {min(taken)} to {max(taken)}. "
+            "With LABELS contiguous ids may be any."
+        )
+    return {category_id: category_id for category_id in taken}
+
+
+def _info(name: str, names: dict[int, str], label_of_id: dict[int, int]) -> DatasetInfo:
+    id_of_label = {label: category_id for category_id, label in label_of_id.items()}
+    rows = [id_of_label.get(label, label) for label in range(max(id_of_label) + 1)]
+    class_names = (names[row] if row in label_of_id else f"(no category {row})" for row in rows)
+    return DatasetInfo(name, tuple(class_names), tuple(rows))
 
 
 def _entries(

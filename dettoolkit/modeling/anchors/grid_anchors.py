@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +25,11 @@ class GridAnchors:
         base_scale: smallest anchor of a level in units of its stride; 4 gives the paper's 32 px at P3.
         sizes: sizes (square root of the area, pixels) of each level instead, e.g. ``[[32, 45], [64, 90]]``.
         offset: where the centre of the first anchor lies, in strides: 0 (Detectron2, torchvision) or 0.5 (mid cell).
+        round_corners: whether the corners of an anchor around the origin are rounded to whole pixels, halves to even
+            (torchvision).
+        spacing: how far apart the anchors of a level are: its ``stride``; or ``image_over_map``, the sides of the padded
+            image over those of the map, rounded down (torchvision): less than the stride where a map was rounded up, as 61
+            rather than 64 pixels for 13 cells of 800. The image is taken to be as large as the first map times its stride.
 
     Raises:
         ValueError: sizes that are not one list a level or differ in length, or a number that is not positive.
@@ -37,6 +43,8 @@ class GridAnchors:
         base_scale: float = 4.0,
         sizes: list[list[float]] | None = None,
         offset: float = 0.0,
+        round_corners: bool = False,
+        spacing: Literal["stride", "image_over_map"] = "stride",
     ) -> None:
         if sizes is None:
             octave = [2 ** (i / scales_per_octave) for i in range(scales_per_octave)]
@@ -48,7 +56,10 @@ class GridAnchors:
         self.strides = list(strides)
         self.offset = offset
         self.num_anchors = len(sizes[0]) * len(aspect_ratios)
+        self.spacing = spacing
         self.shapes = [_shapes(level, aspect_ratios) for level in sizes]
+        if round_corners:
+            self.shapes = [shapes.round() for shapes in self.shapes]
         self._cache: dict[tuple[tuple[tuple[int, int], ...], torch.device], list[Tensor]] = {}
 
     def __call__(self, map_sizes: Sequence[tuple[int, int]], device: torch.device | str) -> list[Tensor]:
@@ -62,12 +73,21 @@ class GridAnchors:
         if key not in self._cache:
             if len(self._cache) >= 64:  # images of ever new sizes must not fill the memory
                 self._cache.pop(next(iter(self._cache)))
-            levels = zip(map_sizes, self.strides, self.shapes, strict=True)
-            self._cache[key] = [self._level(size, stride, shapes).to(device) for size, stride, shapes in levels]
+            levels = zip(map_sizes, self._steps(map_sizes), self.shapes, strict=True)
+            self._cache[key] = [self._level(size, steps, shapes).to(device) for size, steps, shapes in levels]
         return self._cache[key]
 
-    def _level(self, size: tuple[int, int], stride: int, shapes: Tensor) -> Tensor:
-        y, x = ((torch.arange(length, dtype=torch.float32) + self.offset) * stride for length in size)
+    def _steps(self, map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the distance of anchors along y and x of each level, in pixels."""
+        if self.spacing == "stride":
+            return [(stride, stride) for stride in self.strides]
+        height, width = (side * self.strides[0] for side in map_sizes[0])
+        return [(height // rows, width // columns) for rows, columns in map_sizes]
+
+    def _level(self, size: tuple[int, int], steps: tuple[int, int], shapes: Tensor) -> Tensor:
+        y, x = (
+            (torch.arange(length, dtype=torch.float32) + self.offset) * step for length, step in zip(size, steps, strict=True)
+        )
         y, x = torch.meshgrid(y, x, indexing="ij")
         centers = torch.stack([x, y, x, y], dim=-1)  # [h, w, 4]
         return (centers[:, :, None] + shapes).reshape(-1, 4)

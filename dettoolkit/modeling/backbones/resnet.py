@@ -36,6 +36,7 @@ class ResNet(nn.Module):
         groups: groups of the 3x3 convolutions; 32 or 64 for ResNeXt.
         width_per_group: channels of a group at C2: 4 for ResNeXt-50-32x4d, 8 for 101-32x8d, 4 for 101-64x4d.
         in_channels: channels of the images.
+        norm_epsilon: what is added to variances; 1e-5 except in torchvision's published retinanet_resnet50_fpn, where it is 0.
         zero_init_residual: whether each block starts as the identity (Goyal et al., 2017), for training from scratch.
         weights: what training starts from: ``torchvision://resnet50``, a path or a URL; empty: random weights.
 
@@ -52,10 +53,13 @@ class ResNet(nn.Module):
         groups: int = 1,
         width_per_group: int = 64,
         in_channels: int = 3,
+        norm_epsilon: float = 1e-5,
         zero_init_residual: bool = False,
         weights: str = "",
     ) -> None:
         super().__init__()
+        if norm_epsilon < 0:
+            raise ValueError(f"norm_epsilon expects a number >= 0, got {norm_epsilon}")
         bottleneck = depth >= 50
         if not bottleneck and (groups != 1 or width_per_group != 64 or stride_in_1x1):
             raise ValueError(
@@ -69,7 +73,7 @@ class ResNet(nn.Module):
             list(_BLOCKS[depth]),
             groups=groups,
             width_per_group=width_per_group,
-            norm_layer=_NORMS[norm],
+            norm_layer=partial(_NORMS[norm], eps=norm_epsilon),
             zero_init_residual=zero_init_residual,
         )
         if in_channels != 3:

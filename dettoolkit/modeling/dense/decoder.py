@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ class DenseDecoder:
         candidates_per_level: at most this many of each level are decoded.
         max_detections: at most this many are returned for an image.
         nms: how duplicates are removed.
+        clip: when boxes are cut at the border of the image: before_nms, so that duplicates are judged by what can be seen of
+            them (torchvision), or after_nms; then boxes of which nothing is left are dropped (Detectron2).
 
     Raises:
         ValueError: a number out of range.
@@ -36,6 +38,7 @@ class DenseDecoder:
         score_threshold: float = 0.05,
         candidates_per_level: int = 1000,
         max_detections: int = 100,
+        clip: Literal["before_nms", "after_nms"] = "before_nms",
     ) -> None:
         if not 0 <= score_threshold < 1 or candidates_per_level < 1 or max_detections < 1:
             raise ValueError(
@@ -46,6 +49,7 @@ class DenseDecoder:
         self.score_threshold = score_threshold
         self.candidates_per_level = candidates_per_level
         self.max_detections = max_detections
+        self.clip = clip
 
     @torch.no_grad()
     def __call__(
@@ -65,10 +69,14 @@ class DenseDecoder:
         levels = zip(predictions.logits, predictions.deltas, anchors, strict=True)
         candidates = [self._level(logits[index], deltas[index], boxes) for logits, deltas, boxes in levels]
         boxes, scores, labels = (torch.cat(parts) for parts in zip(*candidates, strict=True))
-        height, width = size
-        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+        if self.clip == "before_nms":
+            boxes = _clipped(boxes, size)
         keep = self.nms(boxes, scores, labels)[: self.max_detections]
-        return Detections(boxes[keep], scores[keep], labels[keep])
+        detections = Detections(boxes[keep], scores[keep], labels[keep])
+        if self.clip == "after_nms":
+            detections.boxes = _clipped(detections.boxes, size)
+            detections = detections[(detections.boxes[:, 2:] > detections.boxes[:, :2]).all(-1)]
+        return detections
 
     def _level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # sigmoid grows with its logit: the threshold is put to the logits, and only survivors get a score
@@ -79,3 +87,8 @@ class DenseDecoder:
         kept = kept[order]
         rows, labels = kept // logits.shape[-1], kept % logits.shape[-1]
         return self.coder.decode(deltas[rows], anchors[rows]), best.sigmoid(), labels
+
+
+def _clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    height, width = size
+    return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))

@@ -24,7 +24,8 @@ class MaxIoUMatcher:
         positive_from: IoU from which an anchor is positive.
         negative_below: IoU below which it is negative.
         allow_low_quality: see above; the paper does without.
-        ignore_crowd_from: share of an anchor's area inside a crowd region from which an anchor that is not positive is ignored.
+        ignore_crowd_from: share of an anchor's area inside a crowd region from which an anchor that is not positive is
+            ignored; null: crowd regions are background, as Detectron2 trains.
 
     Raises:
         ValueError: thresholds out of order or outside of 0..1.
@@ -35,7 +36,7 @@ class MaxIoUMatcher:
         positive_from: float = 0.5,
         negative_below: float = 0.4,
         allow_low_quality: bool = True,
-        ignore_crowd_from: float = 0.5,
+        ignore_crowd_from: float | None = 0.5,
     ) -> None:
         if not 0 <= negative_below <= positive_from <= 1:
             raise ValueError(f"expected 0 <= negative_below <= positive_from <= 1, got {negative_below} and {positive_from}")
@@ -63,8 +64,9 @@ class MaxIoUMatcher:
         positive = indices >= 0
         if len(positions) != len(crowd):
             indices = torch.where(positive, positions[indices.clamp(min=0)], indices) if len(positions) else indices
-            inside = _intersection_over_area(boxes, annotations.boxes[crowd]).amax(1)
-            indices = torch.where(~positive & (inside >= self.ignore_crowd_from), IGNORED, indices)
+            if self.ignore_crowd_from is not None:
+                inside = _intersection_over_area(boxes, annotations.boxes[crowd]).amax(1)
+                indices = torch.where(~positive & (inside >= self.ignore_crowd_from), IGNORED, indices)
         return Matches(indices)
 
     def _objects(self, anchors: Tensor, objects: Tensor) -> Tensor:

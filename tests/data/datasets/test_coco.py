@@ -56,6 +56,23 @@ def test_labels_follow_category_ids_or_the_classes_asked_for(tmp_path: Path) -> 
     assert swapped.records[0].labels.tolist() == [1]
 
 
+def test_labels_may_be_the_category_ids_with_their_gaps(tmp_path: Path) -> None:
+    gaps = dataset(tmp_path, [box(1, 2, 3, 4), box(1, 2, 3, 4, category_id=9)], labels="category_id")
+
+    assert gaps.info.num_classes == 10  # ids 0..9, of which the file has 4 and 9
+    assert gaps.info.category_ids == tuple(range(10))
+    assert (gaps.info.class_names[4], gaps.info.class_names[9], gaps.info.class_names[0]) == ("cat", "dog", "(no category 0)")
+    assert gaps.records[0].labels.tolist() == [4, 9]
+
+
+def test_a_category_id_too_large_for_a_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.json").write_text(
+        json.dumps({"images": [image()], "annotations": [], "categories": [{"id": 4_000_000_000, "name": "cat"}]})
+    )
+    with pytest.raises(DataError, match=r"LABELS category_id expects ids in 0\.\.9999, got 4000000000"):
+        COCODataset("set.json", root=str(tmp_path), labels="category_id")
+
+
 def test_boxes_of_classes_not_asked_for_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 from torchvision import tv_tensors
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from dettoolkit.data.transforms import ResizeShortestEdge
 from dettoolkit.errors import ConfigError
@@ -32,6 +33,16 @@ def test_pixels_are_those_of_pillow_up_to_rounding():
     theirs = np.asarray(PillowImage.fromarray(pixels).resize((48, 32), PillowImage.Resampling.BILINEAR))
     assert ours.dtype == torch.uint8
     assert np.abs(ours.permute(1, 2, 0).numpy().astype(int) - theirs).max() <= 1
+
+
+def test_without_antialias_rounded_down_and_in_float_it_is_torchvisions_detection_transform():
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(256, size=(3, 427, 640), dtype=np.uint8))
+    theirs = GeneralizedRCNNTransform(300, 500, [0.0] * 3, [1.0] * 3)([pixels.float() / 255])[0]
+    ours = ResizeShortestEdge([300], 500, antialias=False, rounding="down", dtype="float32")(tv_tensors.Image(pixels))
+    height, width = theirs.image_sizes[0]
+    assert ours.dtype == torch.float32
+    assert ours.shape[-2:] == (height, width) == (300, 449)  # 640 * 300 / 427 = 449.6
+    torch.testing.assert_close(ours.as_subclass(torch.Tensor), theirs.tensors[0, :, :height, :width] * 255, rtol=0, atol=1e-3)
 
 
 def test_boxes_are_scaled_by_the_rounded_size():

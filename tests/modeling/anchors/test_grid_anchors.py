@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 
 from dettoolkit.modeling.anchors import GridAnchors
 
@@ -52,6 +55,21 @@ def test_sizes_of_the_paper_are_octaves_of_four_strides() -> None:
 def test_base_scale_is_the_smallest_anchor_in_strides() -> None:
     boxes = GridAnchors([8, 32], scales_per_octave=1, aspect_ratios=(1.0,), base_scale=2)([(1, 1)] * 2, "cpu")
     assert [float(level[0, 2] - level[0, 0]) for level in boxes] == [16, 64]
+
+
+@pytest.mark.parametrize("image_size", [(480, 640), (800, 1088), (96, 160)])
+def test_rounded_and_spaced_as_torchvisions_they_are_torchvisions_in_another_order(image_size: tuple[int, int]) -> None:
+    sizes = [[32, 40, 50], [64, 80, 101], [128, 161, 203], [256, 322, 406], [512, 645, 812]]
+    strides = [8, 16, 32, 64, 128]
+    map_sizes = [tuple(math.ceil(side / stride) for side in image_size) for stride in strides]
+    ours = GridAnchors(strides, sizes=sizes, round_corners=True, spacing="image_over_map")(map_sizes, "cpu")
+
+    generator = AnchorGenerator(tuple(map(tuple, sizes)), ((0.5, 1.0, 2.0),) * 5)
+    images = ImageList(torch.zeros(1, 3, *image_size), [image_size])
+    (theirs,) = generator(images, [torch.zeros(1, 1, *size) for size in map_sizes])
+    # theirs are ratio-major at each location
+    as_ours = theirs.view(-1, 3, 3, 4).transpose(1, 2).reshape(-1, 4)
+    torch.testing.assert_close(torch.cat(ours), as_ours, rtol=0, atol=0)
 
 
 def test_each_level_may_have_sizes_of_its_own() -> None:

@@ -152,3 +152,18 @@ def test_numbers_out_of_range_are_shown(parameters: dict[str, Any]) -> None:
         ValueError, match=rf"score_threshold in \[0, 1\) and positive .* got .*{next(iter(parameters.values()))}"
     ):
         decoder(**parameters)
+
+
+def test_clipping_before_nms_makes_duplicates_of_what_looks_the_same() -> None:
+    # 10 and 20 wide: an IoU of 0.5 to the whole, but both end at 10 in a picture of that width
+    anchors, scores = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 20.0, 10.0]]), torch.tensor([[0.9], [0.8]])
+    predictions = DensePredictions([scores.logit()[None]], [torch.zeros(1, 2, 4)], [(1, 2)])
+    (before,) = decoder(BatchedNMS(0.5), clip="before_nms")(predictions, [anchors], [(10, 10)])
+    (after,) = decoder(BatchedNMS(0.5), clip="after_nms")(predictions, [anchors], [(10, 10)])
+    assert before.boxes.tolist() == [[0, 0, 10, 10]]
+    assert after.boxes.tolist() == [[0, 0, 10, 10]] * 2
+
+
+def test_clipping_after_nms_drops_boxes_outside_of_the_picture() -> None:
+    inside = decode(of_squares([[0.9], [0.8], [0.7]]), (30, 30), clip="after_nms")
+    assert inside.boxes.tolist() == [[0, 0, 10, 10], [20, 20, 30, 30]]

@@ -102,6 +102,7 @@ def test_anchors_of_a_crowd_are_ignored_by_the_share_of_their_area() -> None:
     crowd = annotations([[0.0, 0.0, 100.0, 100.0]], [True])
     assert match(MaxIoUMatcher(), anchors, crowd) == [-2, -2, -1, -1]
     assert match(MaxIoUMatcher(ignore_crowd_from=0.4), anchors, crowd) == [-2, -2, -2, -1]
+    assert match(MaxIoUMatcher(ignore_crowd_from=None), anchors, crowd) == [-1, -1, -1, -1]
 
 
 def test_indices_count_crowds_and_objects_together() -> None:
