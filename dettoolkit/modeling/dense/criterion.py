@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dettoolkit.distributed import mean_over_processes
-from dettoolkit.errors import ConfigError
+from dettoolkit.errors import ConfigError, listed
 from dettoolkit.modeling.dense.normalizer import Normalizer
+from dettoolkit.modeling.dense.quality import paired_iou
+from dettoolkit.registry import LOSSES
 from dettoolkit.structures import NEGATIVE, Annotations, DensePredictions, LossOutput, Matches
+
+_PREDICTED = ("deltas", "boxes")  # what a box loss can operate on
+
+
+@dataclass(frozen=True)
+class _Positives:
+    """The P positive anchors of all images: ``image [P]``, ``position [P]`` among the R anchors, the rest ``[P, 4]``.
+
+    ``boxes`` are those of the ground truth that the anchors stand for.
+    """
+
+    image: Tensor
+    position: Tensor
+    anchors: Tensor
+    deltas: Tensor
+    boxes: Tensor
 
 
 class DenseCriterion(nn.Module):
@@ -20,6 +39,9 @@ class DenseCriterion(nn.Module):
     In training mode the losses are normalised and weighted: they are what is minimised. In eval mode they are this
     process's weighted sums, with ``num_positives`` among the metrics, so that the validation loss of any number of
     images on any number of processes is one sum over the other; nothing is communicated and no state changes.
+
+    A loss that ``needs_quality`` gets the matcher's; where the matcher gives none, the IoU of the box that a positive anchor
+    predicts with the box that it stands for, without gradient, and 0 for the other anchors.
 
     A miner's choice is divided by the number of its examples, averaged over the processes, instead of by the normaliser.
 
@@ -36,7 +58,7 @@ class DenseCriterion(nn.Module):
         normalizer: what the losses are divided by.
 
     Raises:
-        ConfigError: a box loss for classification, or the reverse.
+        ConfigError: a box loss for classification or the reverse, or a box loss on what no head predicts.
     """
 
     def __init__(
@@ -75,8 +97,10 @@ class DenseCriterion(nn.Module):
         labels = torch.stack([_labels(match, target) for match, target in zip(matches, targets, strict=True)])
         num_positives = (labels >= 0).sum(dim=1)
         factors = self.normalizer(num_positives) if self.training else torch.ones(len(targets), device=labels.device)
-        losses = {"loss_cls": self._classification(predictions, anchors, labels, matches, factors)}
-        losses |= self._boxes(predictions, torch.cat(list(anchors)), indices, targets, factors)
+        positives = _positives(predictions, anchors, indices, targets)
+        qualities = self._qualities(predictions, matches, positives)
+        losses = {"loss_cls": self._classification(predictions, anchors, labels, qualities, factors)}
+        losses |= self._boxes(positives, factors)
         weighted = {name: loss * self.loss_weights.get(name, 1.0) for name, loss in losses.items()}
         return LossOutput(weighted, {"num_positives": num_positives.sum()})
 
@@ -85,11 +109,11 @@ class DenseCriterion(nn.Module):
         predictions: DensePredictions,
         anchors: Sequence[Tensor],
         labels: Tensor,
-        matches: Sequence[Matches],
+        qualities: Sequence[Tensor | None],
         factors: Tensor,
     ) -> Tensor:
         sizes = [level.shape[1] for level in predictions.logits]
-        levels = list(zip(predictions.logits, labels.split(sizes, dim=1), self._qualities(matches, sizes), strict=True))
+        levels = list(zip(predictions.logits, labels.split(sizes, dim=1), qualities, strict=True))
         if getattr(self.miner, "takes_all", False):
             losses = [
                 self.classification_loss(logits, level, factors[:, None].expand(level.shape), quality)
@@ -110,16 +134,19 @@ class DenseCriterion(nn.Module):
                 )
         return torch.stack(losses).sum()
 
-    def _qualities(self, matches: Sequence[Matches], sizes: Sequence[int]) -> Sequence[Tensor | None]:
+    @torch.no_grad()
+    def _qualities(
+        self, predictions: DensePredictions, matches: Sequence[Matches], positives: _Positives
+    ) -> Sequence[Tensor | None]:
         """Return L tensors ``[N, R_l]`` for a loss that learns a quality, and L times None for others."""
+        sizes = [level.shape[1] for level in predictions.logits]
         if not self.classification_loss.needs_quality:
             return [None] * len(sizes)
-        given = [match.quality for match in matches if match.quality is not None]
-        if len(given) != len(matches):
-            raise ConfigError(
-                f"{type(self.classification_loss).__name__} learns a quality, but {type(self.matcher).__name__} gives none"
-            )
-        return torch.stack(given).split(list(sizes), dim=1)
+        computed = positives.boxes.new_zeros(len(matches), sum(sizes))
+        predicted = self.coder.decode(positives.deltas, positives.anchors)
+        computed[positives.image, positives.position] = paired_iou(predicted, positives.boxes)
+        pairs = zip(matches, computed, strict=True)
+        return torch.stack([iou if match.quality is None else match.quality for match, iou in pairs]).split(sizes, dim=1)
 
     @torch.no_grad()
     def _mined_weights(
@@ -134,21 +161,24 @@ class DenseCriterion(nn.Module):
         count = torch.stack([torch.as_tensor(number, device=labels.device) for _, number in picked]).sum()
         return weights / mean_over_processes(count.float()).clamp(min=1)
 
-    def _boxes(
-        self, predictions: DensePredictions, anchors: Tensor, indices: Tensor, targets: Sequence[Annotations], factors: Tensor
-    ) -> dict[str, Tensor]:
-        image, position = torch.nonzero(indices >= 0, as_tuple=True)  # [P] each
-        offsets = torch.tensor([0, *(len(target) for target in targets)], device=indices.device).cumsum(0)
-        wanted = torch.cat([target.boxes for target in targets])[offsets[image] + indices[image, position]]
-        deltas = torch.cat(predictions.deltas, dim=1)[image, position]
-        anchors, weights = anchors[position], factors[image]
-        losses = {}
+    def _boxes(self, positives: _Positives, factors: Tensor) -> dict[str, Tensor]:
+        weights, losses = factors[positives.image], {}
         for name, loss in self.box_losses.items():
             if loss.operates_on == "boxes":
-                losses[name] = loss(self.coder.decode(deltas, anchors), wanted, weights)
+                losses[name] = loss(self.coder.decode(positives.deltas, positives.anchors), positives.boxes, weights)
             else:
-                losses[name] = loss(deltas, self.coder.encode(wanted, anchors), weights)
+                losses[name] = loss(positives.deltas, self.coder.encode(positives.boxes, positives.anchors), weights)
         return losses
+
+
+def _positives(
+    predictions: DensePredictions, anchors: Sequence[Tensor], indices: Tensor, targets: Sequence[Annotations]
+) -> _Positives:
+    image, position = torch.nonzero(indices >= 0, as_tuple=True)
+    offsets = torch.tensor([0, *(len(target) for target in targets)], device=indices.device).cumsum(0)
+    boxes = torch.cat([target.boxes for target in targets])[offsets[image] + indices[image, position]]
+    deltas = torch.cat(predictions.deltas, dim=1)[image, position]
+    return _Positives(image, position, torch.cat(list(anchors))[position], deltas, boxes)
 
 
 def _labels(matches: Matches, target: Annotations) -> Tensor:
@@ -164,3 +194,9 @@ def _check_kinds(classification_loss: Any, box_losses: Iterable[Any]) -> None:
     for loss in box_losses:
         if not hasattr(loss, "operates_on"):
             raise ConfigError(f"regression takes losses on boxes or deltas, {type(loss).__name__} is none")
+        if loss.operates_on not in _PREDICTED:
+            fitting = [name for name, cls in LOSSES if getattr(cls, "operates_on", None) in _PREDICTED]
+            raise ConfigError(
+                f"{type(loss).__name__} operates on {loss.operates_on}, but heads predict deltas, and boxes by them: "
+                f"regression takes one of {listed(fitting)}"
+            )

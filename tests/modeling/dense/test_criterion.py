@@ -17,7 +17,17 @@ from dettoolkit.modeling.anchors import GridAnchors
 from dettoolkit.modeling.box_coders import DeltaXYWHCoder
 from dettoolkit.modeling.dense import DenseCriterion
 from dettoolkit.modeling.dense.normalizer import MovingAverage, PerImage, WorldAverage
-from dettoolkit.modeling.losses import CIoULoss, CrossEntropyLoss, DIoULoss, FocalLoss, GIoULoss, L1Loss, SmoothL1Loss
+from dettoolkit.modeling.losses import (
+    CIoULoss,
+    CrossEntropyLoss,
+    DIoULoss,
+    DistributionFocalLoss,
+    FocalLoss,
+    GIoULoss,
+    L1Loss,
+    QualityFocalLoss,
+    SmoothL1Loss,
+)
 from dettoolkit.modeling.matchers import MaxIoUMatcher
 from dettoolkit.modeling.miners import AllExamples
 from dettoolkit.structures import Annotations, DensePredictions, LossOutput, Matches
@@ -363,9 +373,47 @@ def test_a_loss_that_learns_a_quality_gets_it_by_level(miner: Any) -> None:
     assert [quality.tolist() for quality in loss.seen] == [[[0.0]] * 3, [[1.0]] * 3]
 
 
-def test_a_loss_that_learns_a_quality_needs_a_matcher_that_gives_one() -> None:
-    with pytest.raises(ConfigError, match="QualityLoss learns a quality, but MaxIoUMatcher gives none"):
-        criterion(classification_loss=QualityLoss())(of_pair([0.0, 0.0], [[0.0] * 4] * 2), PAIR, [truth()])
+def test_without_the_matcher_s_the_quality_is_the_overlap_of_predicted_and_wanted_box() -> None:
+    # moved by half of their width, the boxes share 50 of 150 with their anchors, which are the wanted ones
+    loss, moved = QualityLoss(), [[0.5, 0.0, 0.0, 0.0]] * 2
+    first, second = [0.0, 0.0, 10.0, 10.0], [40.0, 40.0, 50.0, 50.0]
+    predictions = of_pair([0.0, 0.0], moved, images=4)
+    targets = [truth(second, first), truth(), truth(first), truth([300.0, 300.0, 400.0, 400.0], second)]
+    output = criterion(classification_loss=loss)(predictions, PAIR, targets)
+    third = pytest.approx(1 / 3)
+    assert [quality.flatten().tolist() for quality in loss.seen] == [[third, 0, third, 0], [third, 0, 0, third]]
+    assert not any(quality.requires_grad for quality in loss.seen)
+    slopes = torch.autograd.grad(output.losses["loss_cls"], predictions.deltas, allow_unused=True)
+    assert slopes == (None, None)  # the boxes are not moved to please the scores
+
+
+@pytest.mark.parametrize("miner", [AllExamples(), Hardest()])
+def test_quality_focal_loss_by_hand(miner: Any) -> None:
+    # the quality of the positive is 1/3, as above: (1/2 - 1/3)^2 log 2 by p = 1/2; the negative: 1/4 log 2, the hardest
+    found = criterion(classification_loss=QualityFocalLoss(), miner=miner)(
+        of_pair([0.0, 0.0], [[0.5, 0.0, 0.0, 0.0]] * 2), PAIR, [truth([0.0, 0.0, 10.0, 10.0])]
+    )
+    positive = 1 / 36 if isinstance(miner, AllExamples) else 0
+    assert found.losses["loss_cls"].item() == pytest.approx((positive + 1 / 4) * math.log(2))
+
+
+def test_a_matcher_s_quality_goes_before_the_overlap_image_by_image() -> None:
+    class OfFirstImage(MaxIoUMatcher):
+        def __call__(self, anchors: Any, annotations: Any, predictions: Any = None) -> Matches:
+            matches = super().__call__(anchors, annotations, predictions)
+            return Matches(matches.indices, torch.tensor([0.25, 0.0]) if annotations is targets[0] else None)
+
+    loss, targets = QualityLoss(), [truth([0.0, 0.0, 10.0, 10.0]), truth([0.0, 0.0, 10.0, 10.0])]
+    criterion(classification_loss=loss, matcher=OfFirstImage())(of_pair([0.0] * 2, [[0.0] * 4] * 2, images=2), PAIR, targets)
+    assert loss.seen[0].tolist() == [[0.25], [1.0]]
+
+
+def test_a_distribution_that_no_head_predicts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="DistributionFocalLoss operates on distribution, but heads predict deltas") as error:
+        criterion(box_losses={"loss_box": GIoULoss(), "loss_box_second": DistributionFocalLoss()})
+    accepted = str(error.value).partition("one of ")[2].split(", ")
+    assert {"L1Loss", "SmoothL1Loss", "GIoULoss", "DIoULoss", "CIoULoss"} <= set(accepted)
+    assert not {"DistributionFocalLoss", "FocalLoss"} & set(accepted)
 
 
 def test_losses_of_the_wrong_kind_are_refused() -> None:
