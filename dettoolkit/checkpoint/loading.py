@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fvcore.common.config import CfgNode
-from torch import Tensor, nn
+from torch import nn
 
 from dettoolkit.checkpoint.fetching import fetch
+from dettoolkit.checkpoint.input_check import warn_of_other_input
 from dettoolkit.checkpoint.load_report import LoadReport, compare
 from dettoolkit.checkpoint.safe_reader import read
-from dettoolkit.errors import CheckpointError, listed
+from dettoolkit.checkpoint.weight_source import WeightSource, recognise
+from dettoolkit.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-TORCHVISION_RESNET = "torchvision ResNet"
-_RESNET_NAMES = {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight"}
-_WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put in front of names
+_BACKBONE = "backbone."
 
 
 def load_weights(
@@ -35,8 +35,8 @@ def load_weights(
     """Load the weights of a file into ``model``, whatever kind of weight file it is.
 
     Known are checkpoints of dettoolkit (``{"model": ...}``), bare state dicts (also of wrapped models: ``module.``), and
-    classification weights of torchvision's ResNets, which go into ``model.backbone`` without their last layer ``fc``.
-    Nothing is loaded when an error is raised.
+    detectors and backbones of the toolkits in :mod:`dettoolkit.checkpoint.converters`. A backbone goes into
+    ``model.backbone``. Nothing is loaded when an error is raised.
 
     Args:
         model: takes the weights, on its own device and in its own dtypes.
@@ -53,18 +53,21 @@ def load_weights(
     Raises:
         CheckpointError: the file cannot be read, or does not fit; missing, unknown and mismatched names are listed.
     """
-    name = "the given weights" if isinstance(source, Mapping) else str(source)
-    data = source if isinstance(source, Mapping) else read(fetch(source, offline))
-    kind, state = recognise(data, name)
-    target = getattr(model, "backbone", model) if kind == TORCHVISION_RESNET else model
-    report = _load(target, state, kind, name, strict, classes_of=(model, classification_layer, other_classes))
-    into = "the model" if target is model else "its backbone"
-    logger.info("%s (%s): %d tensors loaded into %s", name, kind, len(report.loaded), into)
+    weights = _open(source, model, offline)
+    state = _in_our_names(weights)
+    if all(key.startswith(_BACKBONE) for key in state):
+        target, into = getattr(model, "backbone", model), "its backbone" if hasattr(model, "backbone") else "the model"
+        report = _load(target, _adapted(weights, _without_prefix(state), target), weights, strict)
+    else:
+        classes_of = (model, classification_layer, other_classes)
+        into, report = "the model", _load(model, state, weights, strict, classes_of)
+    logger.info("%s (%s): %d tensors loaded into %s", weights.name, weights.kind, len(report.loaded), into)
+    warn_of_other_input(weights, model)
     return report
 
 
-def load_backbone(backbone: nn.Module, source: str | Path, offline: bool = False) -> LoadReport:
-    """Load a backbone alone: from classification weights, or from the part ``backbone.`` of a detector's file.
+def load_backbone(backbone: nn.Module, source: str | Path | Mapping[str, Any], offline: bool = False) -> LoadReport:
+    """Load a backbone alone: from a backbone's weights, or from the backbone of a detector's file.
 
     Args:
         backbone: takes the weights.
@@ -74,13 +77,7 @@ def load_backbone(backbone: nn.Module, source: str | Path, offline: bool = False
     Raises:
         CheckpointError: as :func:`load_weights`.
     """
-    name = str(source)
-    data = _timm_state(backbone, offline) if name == "timm://" else read(fetch(source, offline))
-    kind, state = recognise(data, name)
-    part = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
-    report = _load(backbone, part or state, kind, name)
-    logger.info("%s (%s): %d tensors loaded into the backbone", name, kind, len(report.loaded))
-    return report
+    return _load_backbone(backbone, source, offline)[0]
 
 
 def load_pretrained(model: nn.Module, cfg: CfgNode, offline: bool = False) -> list[LoadReport]:
@@ -102,45 +99,60 @@ def load_pretrained(model: nn.Module, cfg: CfgNode, offline: bool = False) -> li
     if cfg.MODEL.WEIGHTS:
         return [load_weights(model, cfg.MODEL.WEIGHTS, other_classes="reinitialise", offline=offline)]
     of_backbone = cfg.MODEL.get("BACKBONE", {}).get("WEIGHTS")
-    return [load_backbone(model.backbone, of_backbone, offline)] if of_backbone else []  # type: ignore[arg-type]
+    if not of_backbone:
+        return []
+    report, weights = _load_backbone(model.backbone, of_backbone, offline)  # type: ignore[arg-type]
+    warn_of_other_input(weights, model)
+    return [report]
 
 
-def recognise(data: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any]]:
-    """Return what kind of file ``data`` comes from, and its state dict without the names of wrappers.
+def _open(source: str | Path | Mapping[str, Any], target: nn.Module, offline: bool) -> WeightSource:
+    name = "the given weights" if isinstance(source, Mapping) else str(source)
+    data = source if isinstance(source, Mapping) else read(fetch(source, offline))
+    return recognise(data, name, own_names=target.state_dict().keys())
 
-    Raises:
-        CheckpointError: there are no weights in it.
-    """
-    kind, state = "state dict", data
-    if isinstance(data.get("model"), Mapping):
-        kind, state = "checkpoint", data["model"]
-    if not state or not any(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(
-            f"{name} has no weights: expected names and tensors, or those under the key 'model'; its keys: {listed(data, 10)}."
-        )
-    for wrapper in _WRAPPERS:
-        if all(key.startswith(wrapper) for key in state):
-            state = {key.removeprefix(wrapper): value for key, value in state.items()}
-    if state.keys() >= _RESNET_NAMES:
-        kind, state = TORCHVISION_RESNET, {key: value for key, value in state.items() if not key.startswith("fc.")}
-    return kind, dict(state)
+
+def _load_backbone(
+    backbone: nn.Module, source: str | Path | Mapping[str, Any], offline: bool
+) -> tuple[LoadReport, WeightSource]:
+    if source == "timm://":
+        weights = recognise(_timm_state(backbone, offline), str(source), own_names=backbone.state_dict().keys())
+    else:
+        weights = _open(source, backbone, offline)
+    of_detector = {key: value for key, value in weights.state.items() if key.startswith(_BACKBONE)}
+    part = replace(weights, state=of_detector or weights.state)
+    state = _in_our_names(part)
+    if any(key.startswith(_BACKBONE) for key in state):  # torchvision counts the pyramid as a part of its backbones
+        state = {key: value for key, value in state.items() if not key.startswith(("neck.", "head."))}
+    report = _load(backbone, _adapted(part, _without_prefix(state), backbone), part)
+    logger.info("%s (%s): %d tensors loaded into the backbone", weights.name, weights.kind, len(report.loaded))
+    return report, weights
+
+
+def _in_our_names(weights: WeightSource) -> dict[str, Any]:
+    """Return the tensors by our names, and by their own those that no rule knows."""
+    done = weights.to_dettoolkit()
+    if done.problems:
+        raise CheckpointError(f"{weights.name} ({weights.kind}) cannot be used here: {done.problems[0]}.")
+    return done.state | {name: weights.state[name] for name in done.unknown}
+
+
+def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(_BACKBONE): value for key, value in state.items()}
 
 
 def _load(
     target: nn.Module,
     state: dict[str, Any],
-    kind: str,
-    name: str,
+    weights: WeightSource,
     strict: bool = True,
     classes_of: tuple[nn.Module, str, str] | None = None,
 ) -> LoadReport:
-    if kind == TORCHVISION_RESNET:
-        state = _fit_input_channels(state, target)
-    report = compare(name, kind, state, target.state_dict())
+    report = compare(weights.name, weights.kind, state, target.state_dict())
     if classes_of is not None:
         report = _settle_classes(report, *classes_of)
     if not report.complete:
-        message = f"{name} ({kind}) does not fit the model:\n{report.describe()}"
+        message = f"{weights.name} ({weights.kind}) does not fit the model:\n{report.describe()}"
         if strict:
             raise CheckpointError(message)
         logger.warning("%s\nThe other %d tensors are loaded.", message, len(report.loaded))
@@ -166,13 +178,13 @@ def _settle_classes(report: LoadReport, model: nn.Module, layer: str, other_clas
     return replace(report, mismatched=(), reinitialised=tuple(bad.name for bad in report.mismatched))
 
 
-def _fit_input_channels(state: dict[str, Any], backbone: nn.Module) -> dict[str, Any]:
-    """Turn a first convolution for RGB into one for C channels: each gets the mean over RGB, times 3 / C.
+def _adapted(weights: WeightSource, state: dict[str, Any], backbone: nn.Module) -> dict[str, Any]:
+    """Turn the first convolution of another toolkit's backbone into one for C channels: each the mean over RGB, times 3 / C.
 
     The response to a gray image, the same value in all channels, stays what it was.
     """
-    weight, wanted = state["conv1.weight"], backbone.state_dict().get("conv1.weight")
-    if wanted is None or weight.shape[1] != 3 or wanted.shape[1] == 3:
+    weight, wanted = state.get("conv1.weight"), backbone.state_dict().get("conv1.weight")
+    if weights.is_dettoolkit or weight is None or wanted is None or weight.shape[1] != 3 or wanted.shape[1] == 3:
         return state
     channels = wanted.shape[1]
     logger.info("first convolution adapted from 3 to %d channels", channels)

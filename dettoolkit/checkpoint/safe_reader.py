@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import pickle
-import pickletools
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dettoolkit.checkpoint import restricted_pickle
 from dettoolkit.errors import CheckpointError, did_you_mean, listed
 
-ACCEPTED = "Accepted: files of torch.save that hold tensors and plain data only, and safetensors."
+ACCEPTED = "Accepted: files of torch.save that hold tensors and plain data only, safetensors, and pickles of arrays."
 
 _ZIP = b"PK\x03\x04"
+# of protocol 2 and later; a dict or list of protocol 0 or 1; something imported in protocol 0
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|\([dl]p?\d*\n|[}\]]q.|c[\w.]+\n[\w.]+\n", re.DOTALL)
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before version 1.6
 
 
 def read(path: str | Path) -> dict[str, Any]:
     """Return what a weight file holds, on the CPU; the file is recognised by its content, whatever its name.
 
-    Files of torch.save are read with ``weights_only=True``: nothing in them can run. Where the format allows it tensors
-    are mapped from the file rather than copied.
+    Files of torch.save are read with ``weights_only=True``, other pickles by :mod:`dettoolkit.checkpoint.restricted_pickle`:
+    nothing in them can run. Where the format allows it tensors are mapped from the file rather than copied.
 
     Args:
-        path: a file of torch.save (either format) or safetensors.
+        path: a file of torch.save (either format), safetensors, or a pickle of numpy arrays.
 
     Raises:
         CheckpointError: no such file, or it is something else, damaged, or asks for more than tensors and plain data.
@@ -44,8 +45,10 @@ def read(path: str | Path) -> dict[str, Any]:
         data = _torch_load(path, mmap=False)
     elif _is_safetensors(head, path.stat().st_size):
         data = _read_safetensors(path)
+    elif _PICKLE.match(head):
+        data = restricted_pickle.load(path.read_bytes(), str(path))
     else:
-        raise CheckpointError(f"{path} is {_what_else(path, head)}. {ACCEPTED}")
+        raise CheckpointError(f"{path} is {_what_else(head)}. {ACCEPTED}")
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} holds a {type(data).__name__}; expected a dict of weights or a checkpoint.")
     return data
@@ -117,7 +120,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is damaged: safetensors say {error}. Copy or download it again.") from None
 
 
-def _what_else(path: Path, head: bytes) -> str:
+def _what_else(head: bytes) -> str:
     """Return in words what a file is that holds no weights."""
     start = head.lstrip().lower()
     if not head:
@@ -126,23 +129,4 @@ def _what_else(path: Path, head: bytes) -> str:
         return "a web page, probably what a server sent instead of the file"
     if start.startswith(b"version https://git-lfs"):
         return "a pointer of Git LFS; fetch the file itself with `git lfs pull`"
-    if head.startswith(b"\x80"):
-        wanted = sorted(set(_globals_of_pickle(path)))
-        reason = f"; it asks for {listed(wanted)}, which could run code and is not read" if wanted else ""
-        return f"a pickle that torch.save did not write{reason}"
     return f"no weight file; it starts with {head[:12]!r}"
-
-
-def _globals_of_pickle(path: Path) -> Iterator[str]:
-    """Yield the objects that a pickle would import, without importing them."""
-    strings: list[str] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(path.read_bytes()):
-            if opcode.name == "GLOBAL":
-                yield str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":
-                yield ".".join(strings[-2:])
-            elif isinstance(argument, str):
-                strings.append(argument)
-    except ValueError:  # cut off: what came before is known
-        return

@@ -52,7 +52,8 @@ def test_a_malicious_file_is_named_and_does_not_run(tmp_path: Path, save) -> Non
     path = tmp_path / "weights.pth"
     save({"model": {"a": 1}, "x": Malicious(trap)}, path)
     with pytest.raises(
-        CheckpointError, match=r"weights.pth .*asks for .*(posix|nt)\.mkdir.* run code .*Accepted: files of torch.save"
+        CheckpointError,
+        match=r"weights.pth .*asks for .*(posix|nt)\.mkdir.* run code .*Accepted: (files of torch.save|pickles of)",
     ):
         read(path)
     assert not trap.exists()
@@ -71,7 +72,6 @@ def test_numpy_values_are_named(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><html>404</html>", "is a web page, probably what a server sent instead"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
         (b"hello world, this is text", "no weight file; it starts with b'hello world,'"),
-        (b"\x80\x04", "is a pickle that torch.save did not write"),
     ],
 )
 def test_what_is_no_weight_file_is_told_by_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:

@@ -47,41 +47,48 @@ _HARMLESS = [
 ]
 
 
-def recognises(names: Collection[str]) -> bool:
-    """Whether names of tensors are Detectron2's: of a detector with a feature pyramid, or of a ResNet alone."""
-    return any(name.startswith("backbone.bottom_up.") for name in names) or _is_backbone(names)
+def kind(names: Collection[str]) -> str | None:
+    """Return in words what has such names of tensors, or None where they are not Detectron2's."""
+    if any(name.startswith("backbone.bottom_up.") for name in names):
+        return "Detectron2 detector"
+    return "Detectron2 ResNet" if _is_backbone(names) else None
 
 
-def to_dettoolkit(state: Mapping[str, Any]) -> Conversion:
-    """Return Detectron2's weights under our names."""
-    table = _table(state, with_norm=any(name.startswith("head.cls_subnet.1.") for name in state))
+def to_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = None) -> Conversion:
+    """Return Detectron2's weights under our names.
+
+    Args:
+        state: tensors by name.
+        anchors: of no use: the anchors are in the same order.
+    """
+    norms = any(name.startswith("head.cls_subnet.1.") for name in state)
+    table = NameTable(prefixed(_RESNET, "", "backbone.")) if _is_backbone(state) else _detector(norms)
     done = rename(state, table.ours, _HARMLESS)
     spread_over_levels(done)
     done.problems += other_groups(done.state)
     return done
 
 
-def from_dettoolkit(state: Mapping[str, Any]) -> Conversion:
-    """Return our weights under Detectron2's names; those of a backbone alone without what stands before them in a detector."""
+def from_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = None) -> Conversion:
+    """Return our weights under Detectron2's names; a backbone alone as its ImageNet weights are named.
+
+    Args:
+        state: tensors by name.
+        anchors: of no use: the anchors are in the same order.
+    """
     norms = any(name.startswith("head.classification_tower.norms.") for name in state)
     backbone_only = all(name.startswith("backbone.") for name in state)
     table = NameTable(prefixed(_RESNET, "", "backbone.")) if backbone_only else _detector(norms)
     done = rename(without_repeated(state, shared=("weight", "bias")), table.theirs)
     done.problems += other_groups(state)
-    levels = {name.split(".")[2] for name in state if name.startswith("neck.extra.")}
-    if levels and levels != {"P6", "P7"}:
-        done.problems.append(
-            f"neck.extra: Detectron2 makes P6 and P7 or none of both, the model {' and '.join(sorted(levels))}"
-        )
+    levels = sorted({name.split(".")[2] for name in state if name.startswith("neck.extra.")})
+    if levels not in ([], ["P6", "P7"]):
+        done.problems.append(f"neck.extra: Detectron2 makes P6 and P7 or none of both, the model {' and '.join(levels)}")
     return done
 
 
 def _is_backbone(names: Collection[str]) -> bool:
     return "stem.conv1.weight" in names and "res2.0.conv1.weight" in names
-
-
-def _table(names: Collection[str], with_norm: bool) -> NameTable:
-    return NameTable(prefixed(_RESNET, "", "backbone.")) if _is_backbone(names) else _detector(with_norm)
 
 
 def _detector(with_norm: bool) -> NameTable:

@@ -21,7 +21,8 @@ RESNET = [
     ("bn1.*", "bn1.*"),
     ("layer{s}.{b}.conv{n}.*", "layer{s}.{b}.conv{n}.*"),
     ("layer{s}.{b}.bn{n}.*", "layer{s}.{b}.bn{n}.*"),
-    ("layer{s}.{b}.downsample.{n}.*", "layer{s}.{b}.downsample.{n}.*"),
+    ("layer{s}.{b}.downsample.0.*", "layer{s}.{b}.downsample.0.*"),
+    ("layer{s}.{b}.downsample.1.*", "layer{s}.{b}.downsample.1.*"),
 ]
 _HEAD = [
     ("head.classification_head.cls_logits.*", "head.classification.*"),
@@ -37,10 +38,11 @@ _BODY_NAMES = {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.
 _NUM_CONVS = 4
 
 
-def recognises(names: Collection[str]) -> bool:
-    """Whether names of tensors are torchvision's: of a RetinaNet, or of a ResNet alone."""
-    detector = any(name.startswith(("backbone.fpn.inner_blocks.", "head.classification_head.")) for name in names)
-    return detector or _is_backbone(names)
+def kind(names: Collection[str]) -> str | None:
+    """Return in words what has such names of tensors, or None where they are not torchvision's."""
+    if any(name.startswith(("backbone.fpn.inner_blocks.", "head.classification_head.")) for name in names):
+        return "torchvision detector"
+    return "torchvision ResNet" if _is_backbone(names) else None
 
 
 def to_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = None) -> Conversion:

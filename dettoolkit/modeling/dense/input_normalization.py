@@ -34,7 +34,7 @@ class InputNormalization(nn.Module):
         if len(pixel_mean) != len(pixel_std) or min(pixel_std, default=0) <= 0:
             raise ValueError(f"expected one mean and one positive std a channel, got {list(pixel_mean)} and {list(pixel_std)}")
         self.num_channels = len(pixel_mean)
-        self._flip = channel_order == "BGR"
+        self.channel_order = channel_order
         # derived from the config, so not part of a checkpoint
         self.register_buffer("mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
@@ -54,7 +54,7 @@ class InputNormalization(nn.Module):
                 f"expected images [N, {self.num_channels}, H, W] and N sizes, "
                 f"got {list(images.shape)} and {len(image_sizes)} sizes"
             )
-        x = images.flip(1) if self._flip else images
+        x = images.flip(1) if self.channel_order == "BGR" else images
         x = (x.float() - self.mean) / self.std
         height, width = x.shape[-2:]
         for index, (h, w) in enumerate(image_sizes):
