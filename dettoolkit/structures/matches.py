@@ -16,7 +16,7 @@ class Matches:
 
     Args:
         indices: ``[R]`` int64: index of the ground-truth box, ``NEGATIVE`` (-1) for background, ``IGNORED`` (-2) for neither.
-        quality: ``[R]`` float32 that a quality loss learns (an IoU, say), or None.
+        quality: ``[R]`` float32 that a quality loss learns; None for the IoU of the predicted box with the one it stands for.
     """
 
     indices: Tensor
