@@ -15,6 +15,7 @@ _COMMANDS = {
     "predict": "detect objects in images, folders or videos",
     "draw-predictions": "draw what a run found on its test pictures",
     "config": "print a config as it resolves, or explain one key of it",
+    "convert-config": "turn a RetinaNet config of Detectron2 into one of ours",
     "visualize-data": "draw training samples as the model gets them",
     "analyze-model": "count parameters, FLOPs and activations",
     "collect-env": "print what a bug report needs",
@@ -23,7 +24,7 @@ _USAGE = 2  # argparse's own exit code for what cannot be used
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the console command; return its exit code: 0, or 2 for what cannot be used."""
+    """Run the console command; return its exit code: 0, 2 for what cannot be used, or one of the command's own."""
     parser = argparse.ArgumentParser(
         prog="dettoolkit",
         description="Train, understand and ship a dense object detector.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from dettoolkit.config.layer import Layer
-from dettoolkit.config.yaml_reader import parse
+from dettoolkit.config.yaml_reader import TagReader, parse
 from dettoolkit.errors import ConfigError, did_you_mean, shown
 
 
@@ -47,7 +48,7 @@ def read_with_bases(path: Path, children: tuple[Path, ...] = ()) -> list[Layer]:
     files = (*children, path)
     if path.resolve() in [child.resolve() for child in children]:
         raise ConfigError(f"{path}: _BASE_ goes in a circle: " + " -> ".join(str(file) for file in files))
-    layer = _read(path)
+    layer = read_layer(path)
     where = layer.origin(("_BASE_",))
     given = layer.data.pop("_BASE_", [])
     layer.forget(("_BASE_",))
@@ -70,14 +71,23 @@ def _find_base(base: str, folder: Path, where: str) -> Path:
     raise ConfigError(f"{where}: _BASE_ names {base!r}, but there is no file {beside}.{did_you_mean(base, [*near, *shipped])}")
 
 
-def _read(path: Path) -> Layer:
+def read_layer(path: Path, tags: Mapping[str, TagReader] | None = None) -> Layer:
+    """Return what one file says, without its bases.
+
+    Args:
+        path: the file.
+        tags: YAML tags that are read besides the plain ones.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected a YAML file in UTF-8, but byte {error.start} is not UTF-8.") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
-    data, origins = parse(text, str(path))
+    data, origins = parse(text, str(path), tags)
     if data is None:
         data = {}
     if not isinstance(data, dict):

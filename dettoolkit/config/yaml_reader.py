@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import yaml
@@ -12,6 +12,7 @@ import yaml
 from dettoolkit.errors import ConfigError
 
 KeyPath: TypeAlias = tuple[str, ...]
+TagReader: TypeAlias = Callable[[yaml.Node, str], Any]
 
 _TAG = "tag:yaml.org,2002:"
 # YAML 1.2 core schema, section 10.3.2: `off` and `no` are strings there, 1e-4 is a number
@@ -53,8 +54,13 @@ for _tag, _pattern, _first in _SCALARS:
     _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
-def parse(text: str, source: str) -> tuple[Any, dict[KeyPath, str]]:
+def parse(text: str, source: str, tags: Mapping[str, TagReader] | None = None) -> tuple[Any, dict[KeyPath, str]]:
     """Return the value that ``text`` describes and the place (``source:line``) of each part of it.
+
+    Args:
+        text: YAML.
+        source: what places begin with: the file.
+        tags: further tags that are read, each by a function of the node and its place.
 
     Raises:
         ConfigError: the text is not YAML, has a tag that is not plain, or a key twice.
@@ -69,13 +75,19 @@ def parse(text: str, source: str) -> tuple[Any, dict[KeyPath, str]]:
         raise ConfigError(f"{source}:{number}: not valid YAML: it has the character {chr(error.character)!r}.") from None
     except RecursionError:
         raise ConfigError(f"{source}: nested deeper than {_MAX_DEPTH} levels.") from None
-    reader = _Reader(source)
+    reader = _Reader(source, tags or {})
     return (None if node is None else reader.value(node, ())), reader.origins
 
 
-def dump(data: Any) -> str:
-    """Return plain data as YAML that :func:`parse` reads back to the same data."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def dump(data: Any, compact: bool = False) -> str:
+    """Return plain data as YAML that :func:`parse` reads back to the same data.
+
+    Args:
+        data: mappings, lists and scalars.
+        compact: whether a mapping or list of scalars alone stands in one line, in braces or brackets.
+    """
+    style = None if compact else False
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=style)
 
 
 def plain(value: Any) -> Any:
@@ -99,8 +111,9 @@ def is_plain(value: Any) -> bool:
 class _Reader:
     """Turns YAML nodes into values and notes the line of each."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, tags: Mapping[str, TagReader]) -> None:
         self.source = source
+        self.tags = tags
         self.origins: dict[KeyPath, str] = {}
         self._count = 0
 
@@ -117,6 +130,8 @@ class _Reader:
             return [self.value(item, (*path, str(index))) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _PATTERNS:
             return _scalar(node, where)
+        if node.tag in self.tags:
+            return self.tags[node.tag](node, where)
         tag = node.tag.replace(_TAG, "!!")
         raise ConfigError(f"{where}: the tag {tag} is refused: configs hold plain values only.")
 
