@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
+from dettoolkit.modeling.matchers.largest_overlap import largest_overlaps
 from dettoolkit.registry import MATCHERS
 from dettoolkit.structures import IGNORED, NEGATIVE, Annotations, DensePredictions, Matches
 
@@ -73,13 +73,11 @@ class MaxIoUMatcher:
         """Return ``[R]`` indices into ``objects [G, 4]``."""
         if not len(objects):
             return torch.full((len(anchors),), NEGATIVE, dtype=torch.int64, device=anchors.device)
-        iou = box_iou(objects, anchors)  # [G, R]
-        best, indices = iou.max(dim=0)
+        best, indices, among_the_best = largest_overlaps(anchors, objects)
         matched = torch.where(best < self.negative_below, NEGATIVE, IGNORED)
         positive = best >= self.positive_from
         if self.allow_low_quality:
-            best_of_object = iou.amax(dim=1, keepdim=True)
-            positive |= ((iou == best_of_object) & (best_of_object > 0)).any(dim=0)
+            positive |= among_the_best
         return torch.where(positive, indices, matched)
 
 
