@@ -105,12 +105,17 @@ def test_retinanet_r50_has_the_parameters_counted_by_hand(kind: str) -> None:
     assert trainable_and_total(model)[0] == trainable_and_total(model)[1] - frozen
 
 
+# as in the configs of its model zoo
+CAFFE_WEIGHTS = {"r50": "MSRA/R-50.pkl", "r101": "MSRA/R-101.pkl", "x101_32x8d": "FAIR/X-101-32x8d.pkl"}
+
+
 @pytest.mark.parametrize("file", [file for file in RUNNABLE if "caffe" in file.stem], ids=name_of)
-def test_caffe_kind_has_bgr_and_no_weights_of_torchvision(file: Path) -> None:
+def test_caffe_kind_has_bgr_and_the_weights_that_detectron2_starts_from(file: Path) -> None:
     model = load_config(file).MODEL
     assert model.INPUT.CHANNEL_ORDER == "BGR"
     assert model.INPUT.PIXEL_MEAN == [103.53, 116.28, 123.675]
-    assert model.BACKBONE.WEIGHTS == ""
+    name = next(name for key, name in CAFFE_WEIGHTS.items() if f"_{key}_" in file.stem)
+    assert model.BACKBONE.WEIGHTS == f"https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/{name}"
     assert model.BACKBONE.STRIDE_IN_1X1 is ("x101" not in file.stem)
 
 

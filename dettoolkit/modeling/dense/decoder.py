@@ -23,7 +23,8 @@ class DenseDecoder:
         max_detections: at most this many are returned for an image.
         nms: how duplicates are removed.
         clip: when boxes are cut at the border of the image: before_nms, so that duplicates are judged by what can be seen of
-            them (torchvision), or after_nms; then boxes of which nothing is left are dropped (Detectron2).
+            them (torchvision), or after_nms (Detectron2).
+        drop_empty: whether boxes of which nothing is left inside the image are dropped; torchvision keeps them.
 
     Raises:
         ValueError: a number out of range.
@@ -39,6 +40,7 @@ class DenseDecoder:
         candidates_per_level: int = 1000,
         max_detections: int = 100,
         clip: Literal["before_nms", "after_nms"] = "before_nms",
+        drop_empty: bool = True,
     ) -> None:
         if not 0 <= score_threshold < 1 or candidates_per_level < 1 or max_detections < 1:
             raise ValueError(
@@ -50,6 +52,7 @@ class DenseDecoder:
         self.candidates_per_level = candidates_per_level
         self.max_detections = max_detections
         self.clip = clip
+        self.drop_empty = drop_empty
 
     @torch.no_grad()
     def __call__(
@@ -69,14 +72,18 @@ class DenseDecoder:
         levels = zip(predictions.logits, predictions.deltas, anchors, strict=True)
         candidates = [self._level(logits[index], deltas[index], boxes) for logits, deltas, boxes in levels]
         boxes, scores, labels = (torch.cat(parts) for parts in zip(*candidates, strict=True))
+        detections = Detections(boxes, scores, labels)
         if self.clip == "before_nms":
-            boxes = _clipped(boxes, size)
-        keep = self.nms(boxes, scores, labels)[: self.max_detections]
-        detections = Detections(boxes[keep], scores[keep], labels[keep])
-        if self.clip == "after_nms":
-            detections.boxes = _clipped(detections.boxes, size)
-            detections = detections[(detections.boxes[:, 2:] > detections.boxes[:, :2]).all(-1)]
-        return detections
+            detections = self._clipped(detections, size)
+        detections = detections[self.nms(detections.boxes, detections.scores, detections.labels)[: self.max_detections]]
+        return detections if self.clip == "before_nms" else self._clipped(detections, size)
+
+    def _clipped(self, detections: Detections, size: tuple[int, int]) -> Detections:
+        height, width = size
+        boxes = detections.boxes.clamp(min=0)
+        boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width, height]))
+        detections = Detections(boxes, detections.scores, detections.labels)
+        return detections[(boxes[:, 2:] > boxes[:, :2]).all(-1)] if self.drop_empty else detections
 
     def _level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # sigmoid grows with its logit: the threshold is put to the logits, and only survivors get a score
@@ -87,8 +94,3 @@ class DenseDecoder:
         kept = kept[order]
         rows, labels = kept // logits.shape[-1], kept % logits.shape[-1]
         return self.coder.decode(deltas[rows], anchors[rows]), best.sigmoid(), labels
-
-
-def _clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    height, width = size
-    return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))

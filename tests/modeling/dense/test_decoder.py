@@ -53,7 +53,7 @@ def decode(predictions: DensePredictions, size: tuple[int, int] = (100, 100), **
 )
 def test_detections_are_torchvisions(num_classes: int, parameters: dict[str, Any]) -> None:
     predictions, sizes = random_predictions(num_classes, seed=num_classes), [(80, 90), (73, 96)]
-    ours = decoder(**parameters)
+    ours = decoder(drop_empty=False, **parameters)
     theirs = SimpleNamespace(
         score_thresh=ours.score_threshold,
         topk_candidates=ours.candidates_per_level,
@@ -164,6 +164,14 @@ def test_clipping_before_nms_makes_duplicates_of_what_looks_the_same() -> None:
     assert after.boxes.tolist() == [[0, 0, 10, 10]] * 2
 
 
-def test_clipping_after_nms_drops_boxes_outside_of_the_picture() -> None:
-    inside = decode(of_squares([[0.9], [0.8], [0.7]]), (30, 30), clip="after_nms")
-    assert inside.boxes.tolist() == [[0, 0, 10, 10], [20, 20, 30, 30]]
+@pytest.mark.parametrize("clip", ["before_nms", "after_nms"])
+def test_boxes_outside_of_the_picture_are_dropped_unless_asked_for(clip: str) -> None:
+    predictions = of_squares([[0.9], [0.8], [0.7]])  # the last is beyond 30 px
+    inside = [[0, 0, 10, 10], [20, 20, 30, 30]]
+    assert decode(predictions, (30, 30), clip=clip).boxes.tolist() == inside
+    assert decode(predictions, (30, 30), clip=clip, drop_empty=False).boxes.tolist() == [*inside, [30, 30, 30, 30]]
+
+
+def test_boxes_outside_of_the_picture_take_no_place_among_the_detections() -> None:
+    found = decode(of_squares([[0.7], [0.8], [0.9]]), (30, 30), max_detections=2)
+    assert found.boxes.tolist() == [[20, 20, 30, 30], [0, 0, 10, 10]]
