@@ -115,7 +115,7 @@ def test_caffe_kind_has_bgr_and_the_weights_that_detectron2_starts_from(file: Pa
     assert model.INPUT.CHANNEL_ORDER == "BGR"
     assert model.INPUT.PIXEL_MEAN == [103.53, 116.28, 123.675]
     name = next(name for key, name in CAFFE_WEIGHTS.items() if f"_{key}_" in file.stem)
-    assert model.BACKBONE.WEIGHTS == f"https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/{name}"
+    assert f"https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/{name}" == model.BACKBONE.WEIGHTS
     assert model.BACKBONE.STRIDE_IN_1X1 is ("x101" not in file.stem)
 
 
