@@ -1,0 +1,82 @@
+"""Time dettoolkit and torchvision on the same work, in turn, in one run, and print the ratios.
+
+python -m benchmarks.speed [ROW ...] [--rounds N] [--threads N] [--device cpu] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from tabulate import tabulate
+
+from benchmarks.speed import data_rows, dense_rows, model_rows
+from benchmarks.speed.timing import Row, Timing, measure
+
+ROWS: dict[str, Callable[[torch.device], Iterator[Row]]] = {
+    "focal_loss": dense_rows.focal_loss,
+    "matching": dense_rows.matching,
+    "post_processing": dense_rows.post_processing,
+    "inference": model_rows.inference,
+    "training_step": model_rows.training_step,
+    "loading": data_rows.loading,
+    "coco_evaluation": data_rows.coco_evaluation,
+}
+HEADERS = ["", "median ms", "lowest", "highest", "extra MiB", "ratio"]
+
+
+def cells(timings: dict[str, Timing]) -> list[list[str]]:
+    """Return the lines of a row's table; the ratio is the contestant's median over that of the last, the reference."""
+    reference = list(timings.values())[-1].median
+    lines = []
+    for name, timing in timings.items():
+        memory = "" if timing.extra_mib is None else f"{timing.extra_mib:.0f}"
+        numbers = [f"{1e3 * value:.1f}" for value in (timing.median, min(timing.seconds), max(timing.seconds))]
+        lines.append([name, *numbers, memory, f"{timing.median / reference:.3f}"])
+    return lines
+
+
+def as_json(row: Row, timings: dict[str, Timing]) -> dict[str, Any]:
+    """Return plain data of a row."""
+    contestants = {name: {"seconds": timing.seconds, "extra_mib": timing.extra_mib} for name, timing in timings.items()}
+    return {"title": row.title, "contestants": contestants}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the rows asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="calls of each contestant; default 5")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: as torch chooses")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; default cpu")
+    parser.add_argument("--json", metavar="FILE", help="write all times")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.rows if name not in ROWS]
+    if unknown:
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, {device}"
+    versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}, Python {platform.python_version()}"
+    print(f"{dt.date.today().isoformat()}, {machine}, {versions}, {options.rounds} rounds")
+    results = []
+    for name in options.rows or ROWS:
+        for row in ROWS[name](device):
+            timings = measure(row, options.rounds, device)
+            table = tabulate(cells(timings), HEADERS, disable_numparse=True, colalign=("left",) + ("right",) * 5)
+            print(f"\n{row.title}\n{table}", flush=True)
+            results.append(as_json(row, timings))
+    if options.json:
+        Path(options.json).write_text(json.dumps({"machine": machine, "versions": versions, "rows": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The kit that times contestants: what it counts, and that rows with wrong results are refused."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def timing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    return importlib.import_module("benchmarks.speed.timing")
+
+
+def test_contestants_are_called_in_turn_after_a_round_of_warming_up(timing: Any) -> None:
+    calls: list[str] = []
+    row = timing.Row("two", {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")})
+    timings = timing.measure(row, 2, CPU)
+    assert calls == ["a", "b"] * 3 + ["a", "b"]  # warm-up, two rounds, and one more for the memory
+    assert [len(each.seconds) for each in timings.values()] == [2, 2]
+
+
+def test_the_slower_has_the_larger_median(timing: Any) -> None:
+    row = timing.Row("two", {"quick": lambda: None, "slow": lambda: time.sleep(0.02)})
+    timings = timing.measure(row, 3, CPU)
+    assert timings["slow"].median >= 0.02 > timings["quick"].median
+
+
+@pytest.mark.parametrize("found", [0.2, float("nan")])
+def test_a_row_whose_results_differ_is_an_error(timing: Any, found: float) -> None:
+    row = timing.Row("two", {"a": lambda: None}, lambda: found, 0.1)
+    with pytest.raises(ValueError, match=r"two: the results differ by"):
+        timing.measure(row, 1, CPU)
+
+
+def test_memory_held_during_a_call_is_counted(timing: Any) -> None:
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("this system does not say how much memory a process held at most")
+    row = timing.Row("one", {"a": lambda: torch.ones(64 << 18).sum()})  # 64 MiB
+    assert 60 <= timing.measure(row, 1, CPU)["a"].extra_mib <= 80
