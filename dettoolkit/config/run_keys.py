@@ -136,7 +136,7 @@ _EVALUATION = Section(
 _HOOKS = ListOf(
     Component(
         HOOKS,
-        wired=("schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder", "config_text"),
+        wired=("schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder", "config_text", "info"),
     ),
     default=(
         {"NAME": "LearningRate"},

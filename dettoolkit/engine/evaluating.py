@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from dettoolkit.distributed import broadcast_object, gather_objects, is_main_pro
 from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
+from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector
 from dettoolkit.report import ReportImage
 from dettoolkit.structures import Batch, Detections
 
@@ -33,7 +35,7 @@ class DatasetEvaluation:
         dataset: what is evaluated on.
         loader: this process's share of it.
         evaluators: what is computed.
-        with_loss: whether to compute the validation loss too.
+        with_loss: whether to compute the validation loss too, and to see how focal loss is spread over the outputs.
         amp: autocast precision.
     """
 
@@ -44,6 +46,7 @@ class DatasetEvaluation:
     amp: Literal["none", "bf16", "fp16"] = "none"
     examples: list[ReportImage] = field(default_factory=list)
     results: Results = field(default_factory=dict)
+    focal: FocalDistribution | None = None
 
     @property
     def name(self) -> str:
@@ -60,8 +63,12 @@ class DatasetEvaluation:
         model.eval()
         for evaluator in self.evaluators:
             evaluator.reset()
-        losses, positives, examples = self._over_images(model, device)
+        collector = FocalDistributionCollector()
+        with _observing(model, collector):
+            losses, positives, examples = self._over_images(model, device)
         model.train(was_training)
+        distribution = collector.distribution()
+        self.focal = distribution if distribution.num_negatives else None
         self.results = {name: numbers for evaluator in self.evaluators for name, numbers in evaluator.compute().items()}
         gathered = gather_objects(examples)
         if is_main_process():
@@ -94,6 +101,17 @@ class DatasetEvaluation:
                     examples.append(_example(sample, found))
                 seen += 1
         return sums, positives, examples
+
+
+@contextlib.contextmanager
+def _observing(model: nn.Module, observer: Any) -> Iterator[None]:
+    """Have the observer among those of the model's criterion, if it has one that can be observed."""
+    observers = getattr(getattr(model, "criterion", None), "observers", [])
+    observers.append(observer)
+    try:
+        yield
+    finally:
+        observers.remove(observer)
 
 
 def evaluate_all(

@@ -217,6 +217,7 @@ def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpoint
         "run_folder": run.folder,
         "folder": str(run.folder.path),
         "config_text": run.config_text,
+        "info": dataset.info,
     }
     logger.info("%d images, %d iterations of %d images (%d an epoch)", len(dataset), num_iterations, solver.BATCH_SIZE, epoch)
     return Trainer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,9 @@ def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """Return charts of losses, accuracy and learning rate; those without numbers are left out."""
     keys = list(dict.fromkeys(key for line in history for key in line if key != "iteration"))
     charts = [
-        _history_chart("Loss", "loss", [key for key in keys if _last(key).startswith("loss")], history),
-        _history_chart(
-            "Accuracy on the test set", "AP", [key for key in keys if _last(key) in {"AP", "AP50", "AP75"}], history
-        ),
-        _history_chart("Learning rate", "learning rate", [key for key in keys if _last(key) == "lr"], history),
+        history_chart("Loss", "loss", _picked(keys, lambda last: last.startswith("loss")), history),
+        history_chart("Accuracy on the test set", "AP", _picked(keys, {"AP", "AP50", "AP75"}.__contains__), history),
+        history_chart("Learning rate", "learning rate", _picked(keys, "lr".__eq__), history),
     ]
     return [chart for chart in charts if chart is not None]
 
@@ -65,8 +63,16 @@ def _best_threshold(curve: PrecisionRecall) -> str:
     return f"F1 {f1[best]:.2f} at score {curve.score[best]:.2f}" if f1[best] > 0 else "nothing found"
 
 
-def _history_chart(title: str, y_label: str, keys: Sequence[str], history: Sequence[Mapping[str, Any]]) -> Chart | None:
-    series = [_series(key, index, history) for index, key in enumerate(keys)]
+def history_chart(title: str, y_label: str, keys: Mapping[str, str], history: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """Return a chart of some keys of ``metrics.jsonl`` over the iterations, or None where they have no numbers.
+
+    Args:
+        title: over the chart.
+        y_label: over the vertical axis.
+        keys: key -> its name in the legend.
+        history: the lines of the file.
+    """
+    series = [_series(key, name, index, history) for index, (key, name) in enumerate(keys.items())]
     series = [line for line in series if line.x]
     if not series:
         return None
@@ -74,12 +80,13 @@ def _history_chart(title: str, y_label: str, keys: Sequence[str], history: Seque
     return Chart(title, line_chart(series, "iteration", y_label), legend)
 
 
-def _series(key: str, index: int, history: Sequence[Mapping[str, Any]]) -> Series:
+def _series(key: str, name: str, index: int, history: Sequence[Mapping[str, Any]]) -> Series:
     """Return the line of one key; a number that is not finite breaks it."""
     points = [(float(line["iteration"]), finite(line[key])) for line in history if key in line and "iteration" in line]
     points.sort(key=lambda point: point[0])  # a resumed run repeats some iterations
-    return Series(key, [x for x, _ in points], [y for _, y in points], hex_color(class_color(index)))
+    return Series(name, [x for x, _ in points], [y for _, y in points], hex_color(class_color(index)))
 
 
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]
+def _picked(keys: Sequence[str], wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Return the keys whose last part is wanted; each is its own name."""
+    return {key: key for key in keys if wanted(key.rpartition("/")[2])}

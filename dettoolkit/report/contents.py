@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dettoolkit.evaluation.analysis import FocalDistribution
 from dettoolkit.evaluation.curves import PrecisionRecall
 from dettoolkit.structures import Annotations, Detections
 
@@ -41,6 +42,7 @@ class ReportData:
         curves: class -> precision and recall, as ``CocoEvaluator.curves()`` returns them.
         history: the lines of ``metrics.jsonl``, each with ``iteration``.
         images: for the gallery.
+        focal: how focal loss is spread over the outputs; None: not measured.
         config_text: the YAML of the run.
         environment_text: versions and hardware.
     """
@@ -51,5 +53,6 @@ class ReportData:
     curves: Mapping[str, PrecisionRecall] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     images: Sequence[ReportImage] = ()
+    focal: FocalDistribution | None = None
     config_text: str = ""
     environment_text: str = ""

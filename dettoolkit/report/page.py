@@ -9,6 +9,7 @@ from typing import Any
 from dettoolkit.errors import DataError
 from dettoolkit.report.charts import precision_recall_chart, training_charts
 from dettoolkit.report.contents import ReportData
+from dettoolkit.report.focal_loss import focal_section, write_focal_picture
 from dettoolkit.report.gallery import ReadImage, choose_images, gallery_entry
 from dettoolkit.report.tables import make_tables, number
 from dettoolkit.visualization.palette import class_color, hex_color, text_color
@@ -23,6 +24,8 @@ def write_report(
     score_threshold: float = 0.5,
 ) -> Path:
     """Write ``output_dir/report/index.html``, one page that needs nothing else, and return its path.
+
+    Beside it is ``focal_loss.png``, the page's charts of how focal loss is spread, where that was measured.
 
     Args:
         output_dir: the folder of the run.
@@ -43,6 +46,8 @@ def write_report(
         path.write_text(_render(data, entries, score_threshold), encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: the report cannot be written: {error}") from None
+    if data.focal is not None:
+        write_focal_picture(data.focal, path.with_name("focal_loss.png"))
     return path
 
 
@@ -72,6 +77,7 @@ def _render(data: ReportData, entries: list[dict[str, Any]], score_threshold: fl
         data=data,
         tables=make_tables(data.results),
         charts=training_charts(data.history),
+        focal=focal_section(data.focal, data.history),
         precision_recall=precision_recall_chart(data.curves, data.class_names),
         colors=dict(zip(data.class_names, gallery["colors"], strict=True)),
         gallery=gallery,

@@ -52,9 +52,9 @@ def line_chart(
         y_range: likewise; None: that of the data, and 0 if that is near.
         size: (width, height) in the units of the view box.
     """
-    points = [_points(line) for line in series]
+    points = [points_to_draw(line) for line in series]
     seen = [point for line in points for point in line if point is not None]
-    axis = _Axes(
+    axis = Axes(
         x_range or _span([x for x, _ in seen], with_zero=False), y_range or _span([y for _, y in seen], with_zero=True), size
     )
     lines = [_path(line, points_of_line, axis) for line, points_of_line in zip(series, points, strict=True)]
@@ -75,18 +75,26 @@ def ticks(lowest: float, highest: float, count: int = 5) -> list[float]:
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """The frame of a chart: from numbers to places in the view box."""
+class Axes:
+    """The frame of a chart: from numbers to places in the view box.
+
+    Args:
+        x_range: (lowest, highest) number of the horizontal axis.
+        y_range: likewise of the vertical one.
+        size: (width, height) of the view box.
+    """
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     size: tuple[int, int]
 
     def x(self, value: float) -> float:
+        """Return how far right a number stands."""
         lowest, highest = self.x_range
         return _MARGIN_LEFT + (value - lowest) / (highest - lowest) * (self.size[0] - _MARGIN_LEFT - _MARGIN_RIGHT)
 
     def y(self, value: float) -> float:
+        """Return how far down a number stands."""
         lowest, highest = self.y_range
         return (
             self.size[1]
@@ -102,9 +110,9 @@ class _Axes:
         for tick in ticks(*self.y_range):
             y = self.y(tick)
             parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="currentColor" stroke-opacity=".13"/>')
-            parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
+            parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{tick_label(tick)}</text>')
         parts += [
-            f'<text x="{self.x(tick):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{_number(tick)}</text>'
+            f'<text x="{self.x(tick):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{tick_label(tick)}</text>'
             for tick in ticks(*self.x_range)
         ]
         middle = (_MARGIN_TOP + bottom) / 2
@@ -116,7 +124,7 @@ class _Axes:
         return f'<g fill="currentColor" fill-opacity=".75">{"".join(parts)}</g>'
 
 
-def _points(series: Series) -> list[tuple[float, float] | None]:
+def points_to_draw(series: Series) -> list[tuple[float, float] | None]:
     """Return the points of a line, averaged in groups where there are too many; None where the line breaks."""
     points = [
         (float(x), float(y)) if y is not None and math.isfinite(y) else None for x, y in zip(series.x, series.y, strict=True)
@@ -144,7 +152,7 @@ def _span(values: Sequence[float], with_zero: bool) -> tuple[float, float]:
     return lowest, highest + (0.04 * (highest - lowest) if with_zero else 0.0)
 
 
-def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: _Axes) -> str:
+def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: Axes) -> str:
     """Return the line, and a dot where a point has no neighbour to be joined to."""
     steps, dots, pen_down = [], [], False
     for index, point in enumerate(points):
@@ -163,7 +171,7 @@ def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: _A
     )
 
 
-def _number(value: float) -> str:
+def tick_label(value: float) -> str:
     """Return a tick's label: 20000 as 20k, 0.0002 as 2e-4."""
     if abs(value) >= 10_000 and value % 100 == 0:
         return f"{value / 1000:g}k"

@@ -2,6 +2,7 @@
 
 from dettoolkit.engine.hooks.checkpoints import BestCheckpoint, PeriodicCheckpoint
 from dettoolkit.engine.hooks.evaluation import Evaluation
+from dettoolkit.engine.hooks.focal_microscope import FocalMicroscope
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.hooks.learning_rate import LearningRate
 from dettoolkit.engine.hooks.metric_writers import MetricWriters
@@ -12,6 +13,7 @@ from dettoolkit.engine.hooks.report import Report
 __all__ = [
     "BestCheckpoint",
     "Evaluation",
+    "FocalMicroscope",
     "Hook",
     "LearningRate",
     "MetricWriters",

@@ -54,6 +54,7 @@ def write_run_report(folder: Path, evaluations: Sequence[DatasetEvaluation], con
         curves=curves,
         history=_history(folder / "metrics.jsonl"),
         images=first.examples,
+        focal=first.focal,
         config_text=config_text,
         environment_text=describe_environment(),
     )

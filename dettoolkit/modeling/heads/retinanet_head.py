@@ -69,6 +69,7 @@ class RetinaNetHead(nn.Module):
         if num_classes < 1 or num_convs < 0:
             raise ValueError(f"expected num_classes >= 1 and num_convs >= 0, got {num_classes} and {num_convs}")
         self.num_classes = num_classes
+        self.prior_probability = prior_probability
         self.classification_tower = Tower(in_channels, num_convs, norm, num_levels)
         self.box_tower = Tower(in_channels, num_convs, norm, num_levels)
         self.classification = nn.Conv2d(in_channels, num_anchors * num_classes, 3, padding=1)
