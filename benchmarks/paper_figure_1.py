@@ -22,8 +22,8 @@ NUM_POINTS = 397
 
 
 def curves() -> list[Series]:
-    """Return the loss of one output at p_t from 0.0025 to 0.9975, without alpha, for each gamma; gamma 0 is cross-entropy."""
-    p_t = torch.linspace(0.0025, 0.9975, NUM_POINTS, dtype=torch.float64)
+    """Return the loss of one output against p_t for each gamma, without alpha; the range begins where cross-entropy is 5."""
+    p_t = torch.linspace(0.007, 0.9975, NUM_POINTS, dtype=torch.float64)
     logits, labels = torch.logit(p_t)[:, None], torch.zeros(NUM_POINTS, dtype=torch.int64)
     series = []
     for gamma, color in zip(GAMMAS, COLORS, strict=True):
