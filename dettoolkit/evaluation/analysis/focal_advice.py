@@ -129,7 +129,7 @@ def _advise_on_prior(counts: Tensor, losses: Tensor, setting: FocalSetting, prio
     promised = float(positives * losses[POSITIVES, nearest] + negatives * losses[NEGATIVES, nearest])
     first = float((counts * losses).sum())
     advice = {}
-    if promised > MUCH_WORSE * least:
+    if promised > MUCH_WORSE * least and first > promised / OFF_PRIOR:  # else the weights are not fresh
         low_gamma = setting.gamma is not None and setting.gamma < _PAPERS_GAMMA
         remedy = f"Raise it to about {score:.1g}"
         if prior > score:

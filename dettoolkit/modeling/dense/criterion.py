@@ -46,7 +46,7 @@ class DenseCriterion(nn.Module):
     A miner's choice is divided by the number of its examples, averaged over the processes, instead of by the normaliser.
 
     ``observers`` are called without gradient as ``observer(logits, labels, losses)``: L tensors ``[N, R_l, K]``,
-    ``[N, R_l]`` and the classification loss of each level.
+    ``[N, R_l]`` and the classification loss of each level. Who wants some steps only joins and leaves the list around them.
 
     Args:
         matcher: of the registry MATCHERS.

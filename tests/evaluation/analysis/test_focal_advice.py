@@ -98,6 +98,10 @@ def test_a_prior_that_is_too_high_is_to_be_lowered() -> None:
     assert advice["prior"].endswith("(250 negatives a positive). Lower it to about 0.08.")
 
 
+def test_of_weights_that_have_learnt_already_the_prior_is_not_judged() -> None:
+    assert start(FocalLoss(), prior=0.5, mean=-5.0) == {}
+
+
 def test_cross_entropy_on_many_negatives_may_also_take_gamma() -> None:
     advice = start(CrossEntropyLoss(), negatives=1_000_000)
     assert advice["prior"].endswith("Lower it to about 0.0001, or raise MODEL.LOSSES.CLASSIFICATION.GAMMA (0, cross-entropy).")
