@@ -24,7 +24,7 @@ class Timm(nn.Module):
 
     Raises:
         MissingDependencyError: timm is not installed.
-        ConfigError: timm has no such model, or it gives no feature maps of strides 8, 16 and 32.
+        ConfigError: timm has no such model, it gives no feature maps of strides 8, 16 and 32, or it takes images of one size.
     """
 
     def __init__(self, model: str, in_channels: int = 3, freeze: bool = False, weights: str = "") -> None:
@@ -37,7 +37,7 @@ class Timm(nn.Module):
         if model.partition(".")[0] not in known:
             raise ConfigError(f"timm {timm.__version__} has no model {model!r}.{did_you_mean(model, known)}")
         try:
-            self.body = timm.create_model(model, features_only=True, pretrained=False, in_chans=in_channels)
+            self.body = _build(model, in_channels)
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise ConfigError(f"timm's {model!r} gives no feature maps: {error}") from error
         levels = {2**level: f"C{level}" for level in range(2, 6)}
@@ -48,6 +48,8 @@ class Timm(nn.Module):
         self.channels = {levels[reduction]: channels for reduction, channels in info if reduction in levels}
         if not {"C3", "C4", "C5"} <= set(self.strides):
             raise ConfigError(f"timm's {model!r} has maps of strides {[r for r, _ in info]}; a detector needs 8, 16 and 32")
+        if _wants_one_size(self.body):
+            self.body = _for_any_size(model, in_channels)
         self._channels_last_output = getattr(self.body, "output_fmt", None) is not None and str(self.body.output_fmt).endswith(
             "NHWC"
         )
@@ -60,8 +62,47 @@ class Timm(nn.Module):
         return super().train(mode and not self.has_frozen_stages)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the maps C2..C5 (those that the model has) of ``[N, C, H, W]`` images."""
-        maps = self.body(images)
+        """Return the maps C2..C5 (those that the model has) of ``[N, C, H, W]`` images.
+
+        Raises:
+            ConfigError: the model does not take images of this size.
+        """
+        try:
+            maps = self.body(images)
+        except AssertionError as error:  # how timm's models refuse a size: windows that do not divide it, say
+            size = " x ".join(str(pixels) for pixels in images.shape[-2:])
+            raise ConfigError(
+                f"timm's {self.model_name!r} takes no images of {size} pixels (height x width): {error}"
+            ) from error
         if self._channels_last_output:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         return {name: x for name, x in zip(self._names, maps, strict=True) if name is not None}
+
+
+def _build(model: str, in_channels: int, **options: Any) -> Any:
+    import timm
+
+    return timm.create_model(model, features_only=True, pretrained=False, in_chans=in_channels, **options)
+
+
+def _wants_one_size(body: nn.Module) -> bool:
+    """Whether the model refuses all images but those of the size that it was made for, as transformers of timm do."""
+    return any(
+        getattr(module, "strict_img_size", False) and getattr(module, "img_size", None) is not None for module in body.modules()
+    )
+
+
+def _for_any_size(model: str, in_channels: int) -> Any:
+    """Return the model with the option by which its kind takes images of any size: windowed and global attention differ.
+
+    Raises:
+        ConfigError: it has no such option.
+    """
+    for options in ({"strict_img_size": False}, {"dynamic_img_size": True}):
+        try:
+            body = _build(model, in_channels, **options)
+        except TypeError:  # timm's word for an option that the model does not have
+            continue
+        if not _wants_one_size(body):
+            return body
+    raise ConfigError(f"timm's {model!r} takes images of one size only, and those of a detector have many: take another model.")

@@ -31,6 +31,41 @@ def test_maps_are_named_by_their_strides(model: str) -> None:
 
 
 @pytest.mark.usefixtures("_timm")
+def test_a_swin_takes_images_of_other_sizes_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    create = timm.create_model
+
+    def one_block_a_stage(name: str, **options: object) -> torch.nn.Module:
+        return create(name, depths=(1, 1, 1, 1), embed_dim=12, num_heads=(1, 1, 1, 1), **options)
+
+    monkeypatch.setattr(timm, "create_model", one_block_a_stage)
+    backbone = Timm("swin_tiny_patch4_window7_224").eval()
+    with torch.no_grad():
+        maps = backbone(torch.randn(1, 3, 64, 96))
+    for level, width in {"C2": 12, "C3": 24, "C4": 48, "C5": 96}.items():  # twice as many channels at twice the stride
+        assert maps[level].shape == (1, width, 64 // LEVELS[level], 96 // LEVELS[level])
+
+
+@pytest.mark.usefixtures("_timm")
+def test_a_model_of_one_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dettoolkit.modeling.backbones.timm._wants_one_size", lambda body: True)
+    with pytest.raises(ConfigError, match=r"'test_resnet' takes images of one size only.*take another model"):
+        Timm("test_resnet")
+
+
+@pytest.mark.usefixtures("_timm")
+def test_a_size_that_the_model_refuses_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(images: torch.Tensor) -> None:
+        raise AssertionError("height must be divisible by the window")
+
+    backbone = Timm("test_resnet")
+    monkeypatch.setattr(backbone.body, "forward", refuse)
+    with pytest.raises(ConfigError, match=r"takes no images of 64 x 96 pixels \(height x width\): height must be divisible"):
+        backbone(torch.zeros(1, 3, 64, 96))
+
+
+@pytest.mark.usefixtures("_timm")
 def test_maps_are_those_of_timm() -> None:
     import timm
 
