@@ -28,17 +28,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="dettoolkit",
         description="Train, understand and ship a dense object detector.",
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n" + "\n".join(f"  {name:<18}{words}" for name, words in _COMMANDS.items()),
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="dettoolkit COMMAND --help says more")
+    parser.add_argument("command", type=_command, metavar="COMMAND", help="dettoolkit COMMAND --help says more")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        parser.error(f"a COMMAND is missing, one of {', '.join(_COMMANDS)}")
+    chosen = parser.parse_args(given)
     return run_command(chosen.command, chosen.rest, prog=f"dettoolkit {chosen.command}")
 
 
 def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+def _command(name: str) -> str:
+    from dettoolkit.errors import did_you_mean
+
+    if name not in _COMMANDS:
+        near = did_you_mean(name, _COMMANDS)
+        raise argparse.ArgumentTypeError(f"there is no command {name!r}.{near} Commands: {', '.join(_COMMANDS)}.")
+    return name
+
+
     """Run one command: the console command and the scripts in ``tools/`` are this function.
 
     Args:
@@ -50,7 +63,10 @@ def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | N
 
     module = importlib.import_module(f"dettoolkit.cli.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(
-        prog=prog, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog,
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # an option that a later version adds must not change what a script means
     )
     module.add_arguments(parser)
     given = sys.argv[1:] if arguments is None else arguments

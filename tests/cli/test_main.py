@@ -52,8 +52,7 @@ def test_an_unknown_command_is_refused_with_those_there_are(capsys: pytest.Captu
         main(["trian"])
     assert end.value.code == 2
     message = capsys.readouterr().err
-    assert "'trian'" in message
-    assert "train" in message
+    assert "there is no command 'trian'. Did you mean 'train'? Commands: " in message
     assert "predict" in message
 
 
@@ -61,7 +60,18 @@ def test_no_command_is_refused_with_the_usage(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as end:
         main([])
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: dettoolkit")
+    message = capsys.readouterr().err
+    assert message.startswith("usage: dettoolkit")
+    assert "a COMMAND is missing, one of train, predict, " in message
+    assert "rest" not in message
+
+
+@pytest.mark.parametrize("option", ["--num-gpu", "--res", "--config"])
+def test_a_shortened_option_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--config-file", "a.yaml", option, "2"])
+    assert end.value.code == 2
+    assert f"unrecognized arguments: {option}" in capsys.readouterr().err
 
 
 @pytest.fixture
