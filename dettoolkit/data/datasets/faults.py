@@ -66,13 +66,19 @@ class Faults:
         logger.warning("%s: dropped what is broken (DATASETS.ON_BAD: drop)\n%s", self.name, rows)
 
     def check_not_empty(self, num_images: int, num_boxes: int, class_names: Sequence[str]) -> None:
-        """Refuse a set of which the filters left no image, or of whose boxes they left none.
+        """Refuse a set of which the filters left no image, or of whose boxes they left none; warn of one that never had a box.
 
         Raises:
             DataError: says what each filter left out, and the classes.
         """
         left_out = self._broken + self._filtered
-        if num_images and (num_boxes or not any("box" in kind for kind in left_out)):
+        if num_images and num_boxes:
+            return
+        if num_images and not any("box" in kind for kind in left_out):
+            logger.warning(
+                "%s: none of its %d images has a box: there is nothing to learn from it but background",
+                *(self.name, num_images),
+            )
             return
         nothing = "no image is" if num_images == 0 else f"of {num_images} images, no box is"
         raise DataError(
