@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.datasets.paths import AbsentError
 from dettoolkit.errors import ConfigError, DataError, did_you_mean, listed
 from dettoolkit.registry import DATASETS
 from dettoolkit.structures import DatasetInfo, Sample
@@ -110,8 +111,18 @@ def build_dataset(cfg: Any, name: str) -> DetectionDataset:
         return DATASETS.build(node, path, **wired)
     except ConfigError as error:
         if isinstance(error.__cause__, DataError):  # the files are at fault, not the config
-            raise DataError(f"{path}: {error.__cause__}") from error.__cause__
+            where = _origin_of_root(section.ROOT, root) if isinstance(error.__cause__, AbsentError) else ""
+            raise DataError(f"{path}: {error.__cause__}{where}") from error.__cause__
         raise
+
+
+def _origin_of_root(from_config: str | None, root: str) -> str:
+    """Return where the folder that paths are relative to comes from, as a sentence."""
+    if from_config is not None:
+        return f" DATASETS.ROOT is {root!r}."
+    if ROOT_VARIABLE in os.environ:
+        return f" That is {root!r}, from the environment variable {ROOT_VARIABLE}."
+    return f" That is {root!r}, the default: the config does not set it, nor does the environment variable {ROOT_VARIABLE}."
 
 
 def build_train_dataset(cfg: Any) -> DetectionDataset:

@@ -70,6 +70,27 @@ def test_a_root_of_null_is_the_environment_variable_or_data(folder: Path, monkey
         build_dataset(config(None), "a")
 
 
+@pytest.mark.parametrize(
+    ("root", "variable", "sentence"),
+    [
+        ("set", None, r"DATASETS\.ROOT is 'set'\.$"),
+        (None, "variable", r"That is 'variable', from the environment variable DETTOOLKIT_DATA\.$"),
+        (None, None, r"That is 'data', the default: the config does not set it, nor does .* DETTOOLKIT_DATA\.$"),
+    ],
+)
+def test_a_missing_file_says_where_the_root_comes_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, root: str | None, variable: str | None, sentence: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DETTOOLKIT_DATA", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("DETTOOLKIT_DATA", variable)
+    with pytest.raises(
+        DataError, match=r"a\.json: no such annotation file\..* Paths .* relative to DATASETS\.ROOT\. " + sentence
+    ):
+        build_dataset(config(None if root is None else Path(root)), "a")
+
+
 def test_an_unknown_name_is_refused_with_the_nearest(folder: Path) -> None:
     register_dataset("validation", NODE)
 

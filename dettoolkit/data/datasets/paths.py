@@ -8,14 +8,18 @@ from pathlib import Path, PureWindowsPath
 from dettoolkit.errors import DataError, did_you_mean, listed
 
 
+class AbsentError(DataError):
+    """A file or folder that the config names is not there."""
+
+
 def existing_file(path: Path, what: str) -> Path:
     """Return ``path``.
 
     Raises:
-        DataError: no file is there; the message says what it should have been, and the nearest name that is there.
+        AbsentError: no file is there; the message says what it should have been, and the nearest name that is there.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such {what}.{_nearest(path)}")
+        raise AbsentError(f"{path}: no such {what}.{_nearest(path)}")
     return path
 
 
@@ -23,10 +27,10 @@ def existing_folder(path: Path, what: str) -> Path:
     """Return ``path``.
 
     Raises:
-        DataError: no folder is there; the message says what it should have been, and the nearest name that is there.
+        AbsentError: no folder is there; the message says what it should have been, and the nearest name that is there.
     """
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder of {what}.{_nearest(path)}")
+        raise AbsentError(f"{path}: no such folder of {what}.{_nearest(path)}")
     return path
 
 
@@ -41,4 +45,4 @@ def _nearest(path: Path) -> str:
         path = path.parent
     there = sorted(entry.name for entry in path.parent.iterdir())
     near = did_you_mean(path.name, there)
-    return near or f" {path.parent} has: {listed(there, 8)}. Paths in the config are relative to DATASETS.ROOT."
+    return f"{near or f' {path.parent} has: {listed(there, 8)}.'} Paths in the config are relative to DATASETS.ROOT."

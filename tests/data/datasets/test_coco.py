@@ -269,7 +269,7 @@ def test_a_file_that_is_no_coco_file_says_what_is_wrong(tmp_path: Path, text: st
 def test_missing_files_and_folders_name_the_nearest(tmp_path: Path) -> None:
     dataset(tmp_path, [])
 
-    with pytest.raises(DataError, match=r"sett\.json: no such annotation file\. Did you mean 'set\.json'\?"):
+    with pytest.raises(DataError, match=r"Did you mean 'set\.json'\? Paths in the config are relative to DATASETS\.ROOT\."):
         COCODataset("sett.json", root=str(tmp_path))
     with pytest.raises(DataError, match=r"pictures: no such folder of images\. .*relative to DATASETS\.ROOT"):
         COCODataset("set.json", "pictures", root=str(tmp_path))
