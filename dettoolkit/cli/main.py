@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console command; return its exit code: 0, 2 for what cannot be used, or one of the command's own."""
     parser = argparse.ArgumentParser(
         prog="dettoolkit",
-        description="Train, understand and ship a dense object detector.",
         allow_abbrev=False,
+        description="Train, understand and ship a dense object detector.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n" + "\n".join(f"  {name:<18}{words}" for name, words in _COMMANDS.items()),
     )
@@ -42,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(chosen.command, chosen.rest, prog=f"dettoolkit {chosen.command}")
 
 
-def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
 def _command(name: str) -> str:
     from dettoolkit.errors import did_you_mean
 
@@ -52,6 +51,7 @@ def _command(name: str) -> str:
     return name
 
 
+def run_command(name: str, arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run one command: the console command and the scripts in ``tools/`` are this function.
 
     Args:

@@ -287,13 +287,13 @@ def test_a_set_that_the_filters_emptied_says_what_each_left_out(tmp_path: Path) 
     with pytest.raises(DataError, match=r"of 1 images, no box is left\. .*zero or negative size: 1"):
         dataset(tmp_path, [box(1, 2, 0, 4)], on_bad="drop")
 
+
 def test_a_set_that_never_had_a_box_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(dataset(tmp_path, [])) == 1
     assert "mine: none of its 1 images has a box: there is nothing to learn from it but background" in caplog.text
     caplog.clear()
     dataset(tmp_path, [box(1, 2, 3, 4)])
     assert "has a box" not in caplog.text
-
 
 
 def test_real_annotations_have_the_numbers_of_their_readme(real_data: Path) -> None:
