@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -97,13 +98,24 @@ def load_pretrained(model: nn.Module, cfg: CfgNode, offline: bool = False) -> li
         CheckpointError: weights that cannot be had or do not fit.
     """
     if cfg.MODEL.WEIGHTS:
-        return [load_weights(model, cfg.MODEL.WEIGHTS, other_classes="reinitialise", offline=offline)]
+        with _named("MODEL.WEIGHTS"):
+            return [load_weights(model, cfg.MODEL.WEIGHTS, other_classes="reinitialise", offline=offline)]
     of_backbone = cfg.MODEL.get("BACKBONE", {}).get("WEIGHTS")
     if not of_backbone:
         return []
-    report, weights = _load_backbone(model.backbone, of_backbone, offline)  # type: ignore[arg-type]
+    with _named("MODEL.BACKBONE.WEIGHTS"):
+        report, weights = _load_backbone(model.backbone, of_backbone, offline)  # type: ignore[arg-type]
     warn_of_other_input(weights, model)
     return [report]
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Put the config's key in front of what cannot be had or does not fit."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{key}: {error}") from error.__cause__
 
 
 def _open(source: str | Path | Mapping[str, Any], target: nn.Module, offline: bool) -> WeightSource:

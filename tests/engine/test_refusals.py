@@ -40,7 +40,12 @@ def test_a_loss_that_is_no_number_leaves_no_final_checkpoint(small_config: Small
         (("SOLVER.BATCH_SIZE", 9, *ACCUMULATED), ConfigError, r"SOLVER\.BATCH_SIZE: 9 images cannot be divided evenly"),
         (("SOLVER.LENGTH", 0), ConfigError, r"SOLVER\.LENGTH: expected at least one iteration, got 0"),
         (("MODEL.DEVICE", "gpu"), DettoolkitError, r"MODEL\.DEVICE: expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
-        (("MODEL.WEIGHTS", "absent.pth"), CheckpointError, r"absent\.pth: there is no such file"),
+        (("MODEL.WEIGHTS", "absent.pth"), CheckpointError, r"MODEL\.WEIGHTS: absent\.pth: there is no such file"),
+        (
+            ("MODEL.BACKBONE", "{NAME: ResNet, DEPTH: 18, NORM: BN, FREEZE_STAGES: 0, WEIGHTS: absent.pth}"),
+            CheckpointError,
+            r"MODEL\.BACKBONE\.WEIGHTS: absent\.pth: there is no such file",
+        ),
         (("HOOKS.3.NAME", "BestCheckpoint"), ConfigError, "HOOKS: .*one stands twice: BestCheckpoint"),
         (
             ("MODEL.BACKBONE", "{NAME: ResNet, DEPTH: 18, NORM: FrozenBN, FREEZE_STAGES: 2}"),
