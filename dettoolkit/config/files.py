@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from dettoolkit.config.layer import Layer
@@ -23,7 +24,7 @@ def find_config(path: str | Path) -> Path:
     """Return the file that ``path`` names, from the current folder or from the shipped configs.
 
     Raises:
-        ConfigError: there is no such file; the nearest shipped one is named.
+        ConfigError: there is no such file; where it was looked for, and the nearest one.
     """
     if Path(path).is_file():
         return Path(path)
@@ -32,7 +33,20 @@ def find_config(path: str | Path) -> Path:
     if name in shipped:
         return shipped[name]
     beside = [file.as_posix() for file in sorted(Path(path).parent.glob("*.yaml"))]
-    raise ConfigError(f"there is no config file {str(path)!r}.{did_you_mean(path, beside) or did_you_mean(name, shipped)}")
+    folder = Path(path).absolute().parent
+    raise ConfigError(
+        f"there is no config file {str(path)!r}, neither in {folder} nor among those of dettoolkit."
+        f"{did_you_mean(path, beside) or _nearest_shipped(name, shipped)}"
+    )
+
+
+def _nearest_shipped(name: str, shipped: Mapping[str, Path]) -> str:
+    """Return the question for the nearest shipped config; a name without a folder is compared with file names."""
+    if "/" in name:
+        return did_you_mean(name, shipped)
+    by_stem = {Path(other).stem: other for other in shipped}
+    near = get_close_matches(Path(name).stem, by_stem, n=1)
+    return f" Did you mean {by_stem[near[0]]!r}?" if near else ""
 
 
 def read_with_bases(path: Path, children: tuple[Path, ...] = ()) -> list[Layer]:
