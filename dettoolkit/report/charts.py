@@ -13,6 +13,8 @@ from dettoolkit.report.tables import finite
 from dettoolkit.visualization.palette import class_color, hex_color
 from dettoolkit.visualization.plots import Series, line_chart
 
+_ACCURACY = {"AP", "AP50", "AP75"}
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -30,14 +32,20 @@ class Chart:
 
 
 def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """Return charts of losses, accuracy and learning rate; those without numbers are left out."""
+    """Return charts of losses, accuracy and learning rate; those without numbers, or of a single evaluation, are left out."""
     keys = list(dict.fromkeys(key for line in history for key in line if key != "iteration"))
+    of_accuracy = {} if evaluated_once(history) else _picked(keys, _ACCURACY.__contains__)
     charts = [
         history_chart("Loss", "loss", _picked(keys, lambda last: last.startswith("loss")), history),
-        history_chart("Accuracy on the test set", "AP", _picked(keys, {"AP", "AP50", "AP75"}.__contains__), history),
+        history_chart("Accuracy on the test set", "AP", of_accuracy, history),
         history_chart("Learning rate", "learning rate", _picked(keys, "lr".__eq__), history),
     ]
     return [chart for chart in charts if chart is not None]
+
+
+def evaluated_once(history: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether accuracy was measured at one iteration only: three lone dots are no curve, and a table has the numbers."""
+    return len({line.get("iteration") for line in history if _picked(list(line), _ACCURACY.__contains__)}) == 1
 
 
 def precision_recall_chart(curves: Mapping[str, PrecisionRecall], class_names: Sequence[str]) -> Chart | None:

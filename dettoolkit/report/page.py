@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dettoolkit.errors import DataError
-from dettoolkit.report.charts import precision_recall_chart, training_charts
+from dettoolkit.report.charts import evaluated_once, precision_recall_chart, training_charts
 from dettoolkit.report.contents import ReportData
 from dettoolkit.report.focal_loss import focal_section, write_focal_picture
 from dettoolkit.report.gallery import ReadImage, choose_images, gallery_entry
@@ -77,6 +77,7 @@ def _render(data: ReportData, entries: list[dict[str, Any]], score_threshold: fl
         data=data,
         tables=make_tables(data.results),
         charts=training_charts(data.history),
+        evaluated_once=evaluated_once(data.history),
         focal=focal_section(data.focal, data.history),
         precision_recall=precision_recall_chart(data.curves, data.class_names),
         colors=dict(zip(data.class_names, gallery["colors"], strict=True)),

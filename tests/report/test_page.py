@@ -91,6 +91,7 @@ def full() -> ReportData:
         history=[
             {"iteration": 20, "loss": 1.5, "loss_cls": 1.0, "lr": 1e-3},
             {"iteration": 40, "loss": 0.5, "loss_cls": 0.25, "lr": 1e-3},
+            {"iteration": 20, "bbox/AP": 0.25},
             {"iteration": 40, "bbox/AP": 0.4127, "validation/loss": 0.75},
         ],
         images=[_image()],
@@ -124,6 +125,17 @@ def test_a_class_has_its_color_from_the_pictures_in_the_table_the_curve_and_the_
     assert page.data["colors"][1] == dog
     assert f'<i class="swatch" style="--color:{dog}"></i>dog' in html
     assert re.search(rf'data-series="dog".*?stroke="{dog}"', html)
+
+
+def test_a_single_evaluation_has_no_curve_but_a_sentence(tmp_path: Path, full: ReportData) -> None:
+    sentence = "The accuracy was measured once"
+    html, _ = _write(tmp_path, full)
+    assert "Accuracy on the test set" in html
+    assert sentence not in html
+    del full.history[-2]  # type: ignore[attr-defined]
+    html, _ = _write(tmp_path, full)
+    assert "Accuracy on the test set" not in html
+    assert sentence in html
 
 
 def test_curves_show_the_last_values_and_the_best_threshold(tmp_path: Path, full: ReportData) -> None:
