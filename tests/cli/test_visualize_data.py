@@ -99,9 +99,10 @@ def test_a_contact_sheet_has_rows_of_columns() -> None:
     assert [int(sheet[y, x, 0]) for y, x in ((11, 16), (11, 42), (27, 16), (27, 42))] == [10, 20, 30, 255]
 
 
-def test_a_small_picture_stands_in_the_middle_of_its_cell() -> None:
+def test_a_small_picture_fills_its_cell_and_stands_in_the_middle() -> None:
     sheet = contact_sheet([np.zeros((10, 20, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)], columns=9)
     assert sheet.shape == (22, 58, 3)
     rows, columns = np.nonzero(sheet[:, 32:, 0] == 0)  # the second cell begins at 6 + 26
-    assert (rows.min(), rows.max()) == (9, 12)
-    assert (columns.min(), columns.max()) == (8, 11)
+    # 4 x 4 becomes 10 x 10 in a cell of 10 x 20 below a gap of 6: 5 columns are free on each side
+    assert (rows.min(), rows.max()) == (6, 15)
+    assert (columns.min(), columns.max()) == (5, 14)
