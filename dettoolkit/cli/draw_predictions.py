@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dettoolkit.cli.font_option import add_font_option, style_with_font
 from dettoolkit.errors import CheckpointError, ConfigError, EvaluationError
 
 if TYPE_CHECKING:
     from dettoolkit.data.datasets.dataset import DetectionDataset
     from dettoolkit.engine.run_folder import RunFolder
     from dettoolkit.structures import DatasetInfo, Detections
+    from dettoolkit.visualization import DrawingStyle
 
 _SHEET = 16  # comparisons on the contact sheet at most
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-images", type=int, default=16, metavar="N", help="how many of each data set (default: 16)")
     parser.add_argument("--score-threshold", type=float, default=0.3, metavar="S", help="lowest score drawn (default: 0.3)")
     parser.add_argument("--output", metavar="DIR", help="new or empty folder (default: the next free pictures in the run's)")
+    add_font_option(parser)
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. OUTPUT_DIR runs/my_run")
 
 
@@ -46,6 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--num-images: expected 1 or more, got {arguments.num_images}.")
     if not 0 <= arguments.score_threshold <= 1:
         raise ConfigError(f"--score-threshold: expected 0 to 1, got {arguments.score_threshold}.")
+    style = style_with_font(arguments.font)
     cfg = load_config(arguments.config_file, arguments.overrides)
     name = cfg.OUTPUT_DIR or f"runs/{Path(arguments.config_file).stem}"
     try:
@@ -57,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     pictures = claim_folder(arguments.output or next_free(run_folder.path / "pictures"))
     for dataset, detections in zip(datasets, found, strict=True):
         folder = pictures if len(datasets) == 1 else pictures / dataset.info.name
-        _draw(dataset, detections, folder, arguments.num_images, arguments.score_threshold)
+        _draw(dataset, detections, folder, arguments.num_images, arguments.score_threshold, style)
     print(_summary(run_folder, pictures))
 
 
@@ -92,7 +96,14 @@ def read_predictions(path: Path, info: DatasetInfo) -> dict[Any, Detections]:
     return found
 
 
-def _draw(dataset: DetectionDataset, found: Mapping[Any, Detections], folder: Path, count: int, threshold: float) -> None:
+def _draw(
+    dataset: DetectionDataset,
+    found: Mapping[Any, Detections],
+    folder: Path,
+    count: int,
+    threshold: float,
+    style: DrawingStyle,
+) -> None:
     from dettoolkit.cli.contact_sheet import contact_sheet
     from dettoolkit.structures import Detections
     from dettoolkit.visualization import draw_comparison, save_picture
@@ -102,7 +113,7 @@ def _draw(dataset: DetectionDataset, found: Mapping[Any, Detections], folder: Pa
     for number in range(count):
         sample = dataset[number * len(dataset) // count]  # spread over the data set
         detections = found.get(sample["image_id"], Detections.empty())
-        picture = draw_comparison(sample["image"], sample["original"], detections, dataset.info.class_names, threshold)
+        picture = draw_comparison(sample["image"], sample["original"], detections, dataset.info.class_names, threshold, style)
         save_picture(picture, folder / f"{number + 1:04d}_{Path(sample['file_name']).stem}.jpg")
         if number < _SHEET:
             sheet.append(picture)

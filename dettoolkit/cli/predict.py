@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dettoolkit.cli.font_option import add_font_option, style_with_font
 from dettoolkit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from dettoolkit.inference import Prediction, PredictionsFile, Predictor
+    from dettoolkit.visualization import DrawingStyle
 
 _SOMETHING_LEFT_OUT = 1
 
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="B", help="images at a time (default: 8)")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add_font_option(parser)
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="FILE", help="Python files with components of the run's own"
     )
@@ -49,17 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict; return 0, or 1 where an input could not be read."""
     from dettoolkit.cli.output_folder import claim_folder
+    from dettoolkit.distributed import process_device
     from dettoolkit.inference import PredictionsFile, Predictor, find_input_files
 
     if not 0 <= arguments.score_threshold <= 1:
         raise ConfigError(f"--score-threshold: expected 0 to 1, got {arguments.score_threshold}.")
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: expected 1 or more, got {arguments.batch_size}.")
+    process_device(arguments.device, "--device")
+    style = style_with_font(arguments.font)
     files = find_input_files(arguments.input)
     predictor = Predictor.from_checkpoint(arguments.checkpoint, arguments.device, arguments.plugins)
     folder = claim_folder(arguments.output)
     with PredictionsFile(folder / "predictions.json", predictor.class_names) as predictions:
-        session = _Session(predictor, predictions, folder, arguments.score_threshold, arguments.batch_size)
+        session = _Session(predictor, predictions, folder, arguments.score_threshold, arguments.batch_size, style)
         session.predict(files)
     print(f"{predictions.num_entries} images or frames, {session.num_detections} detections: {predictions.path}")
     if session.left_out:
@@ -98,6 +104,7 @@ class _Session:
         folder: gets ``pictures/``.
         score_threshold: lowest score that is drawn and written.
         batch_size: images at a time.
+        style: how the pictures look.
     """
 
     predictor: Predictor
@@ -105,6 +112,7 @@ class _Session:
     folder: Path
     score_threshold: float
     batch_size: int
+    style: DrawingStyle
     num_detections: int = 0
     left_out: list[Path] = field(default_factory=list)
 
@@ -156,7 +164,7 @@ class _Session:
         image, found = prediction.image, prediction.detections.above(self.score_threshold)
         self.num_detections += len(found)
         self.predictions.add(file, (int(image.shape[1]), int(image.shape[2])), found, **more)
-        return draw_detections(image, found, self.predictor.class_names, self.score_threshold)
+        return draw_detections(image, found, self.predictor.class_names, self.score_threshold, self.style)
 
     def _leave_out(self, file: Path, error: DataError) -> None:
         from tqdm import tqdm

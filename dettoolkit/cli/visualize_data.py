@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dettoolkit.cli.font_option import add_font_option, style_with_font
 from dettoolkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("train", "test"), default="train", help="which data sets and transforms (default: train)"
     )
+    add_font_option(parser)
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. SEED 1")
 
 
@@ -42,22 +44,23 @@ def run(arguments: argparse.Namespace) -> None:
     from dettoolkit.cli.contact_sheet import contact_sheet
     from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
-    from dettoolkit.engine.run_folder import next_free
+    from dettoolkit.engine.folder_names import next_free
     from dettoolkit.visualization import draw_annotations, save_picture
 
     if arguments.num_images < 1:
         raise ConfigError(f"--num-images: expected 1 or more, got {arguments.num_images}.")
+    style = style_with_font(arguments.font)
     cfg = load_config(arguments.config_file, arguments.overrides)
     class_names, batches = _train_batches(cfg) if arguments.split == "train" else _test_batches(cfg)
     folder = claim_folder(arguments.output or next_free(Path(f"samples_{Path(arguments.config_file).stem}")))
     thumbnails = []
     samples = itertools.islice(_samples(batches), arguments.num_images)
     for number, (name, image, truth) in enumerate(samples, start=1):
-        picture = draw_annotations(image, truth, class_names)
+        picture = draw_annotations(image, truth, class_names, style)
         save_picture(picture, folder / f"{number:04d}_{Path(name).stem}.jpg")
         if number <= _SHEET:
             small, fewer = _shrunk(image, truth)
-            thumbnails.append(draw_annotations(small, fewer, class_names))
+            thumbnails.append(draw_annotations(small, fewer, class_names, style))
     save_picture(contact_sheet(thumbnails, math.ceil(math.sqrt(len(thumbnails)))), folder / "contact_sheet.jpg")
     print(f"{number} samples and contact_sheet.jpg are in {folder}")
 

@@ -11,12 +11,13 @@ from dettoolkit.distributed.process_group import under_launcher
 from dettoolkit.errors import DistributedError
 
 
-def process_device(device: str = "auto") -> torch.device:
+def process_device(device: str = "auto", named: str = "MODEL.DEVICE") -> torch.device:
     """Return the device of this process.
 
     Args:
         device: ``"cpu"``, ``"cuda"`` (the GPU with the number of the process on its machine), ``"cuda:N"``, ``"mps"``, or
             ``"auto"``: the first of CUDA, MPS and CPU that there is.
+        named: what messages call the setting.
 
     Raises:
         DistributedError: no such device on this machine.
@@ -26,17 +27,17 @@ def process_device(device: str = "auto") -> torch.device:
     try:
         wanted = torch.device(device)
     except RuntimeError:
-        raise DistributedError(f"MODEL.DEVICE: expected auto, cpu, cuda, cuda:N or mps, got {device!r}") from None
+        raise DistributedError(f"{named}: expected auto, cpu, cuda, cuda:N or mps, got {device!r}") from None
     if wanted.type == "cuda":
         index = local_rank() if wanted.index is None else wanted.index
         if index >= torch.cuda.device_count():
             raise DistributedError(
-                f"MODEL.DEVICE {device}: process {local_rank()} of this machine needs GPU {index}, and torch sees "
-                f"{_counted(torch.cuda.device_count())}. MODEL.DEVICE cpu needs none."
+                f"{named} {device}: process {local_rank()} of this machine needs GPU {index}, and torch sees "
+                f"{_counted(torch.cuda.device_count())}. {named} cpu needs none."
             )
         return torch.device("cuda", index)
     if wanted.type == "mps" and not torch.backends.mps.is_available():
-        raise DistributedError("MODEL.DEVICE mps: torch finds no Metal device here. MODEL.DEVICE cpu always works.")
+        raise DistributedError(f"{named} mps: torch finds no Metal device here. {named} cpu always works.")
     return wanted
 
 

@@ -81,8 +81,8 @@ def draw_annotations(
     """
     style = style or DrawingStyle()
     annotations = annotations.to("cpu")
-    names = [_text(label, class_names, None, style) for label in annotations.labels.tolist()]
-    texts = [f"{name} (ignored)" if ignore else name for name, ignore in zip(names, annotations.ignore.tolist(), strict=True)]
+    names = [_text(label, class_names, None, style)[0] for label in annotations.labels.tolist()]
+    texts = [(name, " (ignored)" if ignore else "") for name, ignore in zip(names, annotations.ignore.tolist(), strict=True)]
     return _draw(image, annotations.boxes, annotations.labels, texts, annotations.ignore.tolist(), style)
 
 
@@ -139,9 +139,14 @@ def proportionate_line_width(height: int, width: int) -> int:
 
 
 def _draw(
-    image: Tensor | np.ndarray, boxes: Tensor, labels: Tensor, texts: Sequence[str], ignore: Sequence[bool], style: DrawingStyle
+    image: Tensor | np.ndarray,
+    boxes: Tensor,
+    labels: Tensor,
+    texts: Sequence[tuple[str, str]],
+    ignore: Sequence[bool],
+    style: DrawingStyle,
 ) -> np.ndarray:
-    """Draw all boxes and then all labels over them, the first in front."""
+    """Draw all boxes and then all labels over them, the first in front; of a text (name, ending) the name is shortened."""
     picture = _as_picture(image)
     height, width = picture.shape[:2]
     if not boxes.isfinite().all():
@@ -157,10 +162,10 @@ def _draw(
     if size < 5:  # a picture too small for any letter
         return picture
     lettering = Lettering(size, style.font)
-    texts = [lettering.fit(text, width) for text in texts]
-    sizes = [(lettering.line_height, min(width, lettering.width(text))) for text in texts]
+    shown = [lettering.fit(name, width, ending) for name, ending in texts]
+    sizes = [(lettering.line_height, min(width, lettering.width(text))) for text in shown]
     places = place_labels(corners, sizes, (height, width))
-    for text, (left, top, right, bottom), color in reversed(list(zip(texts, places, colors, strict=True))):
+    for text, (left, top, right, bottom), color in reversed(list(zip(shown, places, colors, strict=True))):
         if text:
             picture[top:bottom, left:right] = color
             lettering.write(picture[top:bottom, left:right], text, 0, 0, text_color(color))
@@ -178,10 +183,11 @@ def _as_picture(image: Tensor | np.ndarray) -> np.ndarray:
     return picture.copy(order="C")
 
 
-def _text(label: int, class_names: Sequence[str], score: float | None, style: DrawingStyle) -> str:
+def _text(label: int, class_names: Sequence[str], score: float | None, style: DrawingStyle) -> tuple[str, str]:
+    """Return a label's text: the class name, and what stands after it."""
     if not 0 <= label < len(class_names):
         raise DataError(f"a box has label {label}; expected 0..{len(class_names) - 1}, the indices of the class names")
-    return f"{class_names[label]} {score:.2f}" if style.show_scores and score is not None else class_names[label]
+    return class_names[label], f" {score:.2f}" if style.show_scores and score is not None else ""
 
 
 def _with_heading(picture: np.ndarray, text: str, size: int) -> np.ndarray:

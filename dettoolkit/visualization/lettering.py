@@ -54,12 +54,15 @@ class Lettering:
         _, _, width, _ = cv2.getTextSize((0, 0), visual_order(text), (0, 0), self._face(text), self.size, _WEIGHT)
         return int(width) + 2 * self.margin
 
-    def fit(self, text: str, width: int) -> str:
-        """Return the text, or its longest beginning that fits ``width`` pixels with an ellipsis after it."""
-        if self.width(text) <= width:
-            return text
-        shortened = (text[:length].rstrip() + "…" for length in range(len(text) - 1, 0, -1))
-        return next((short for short in shortened if self.width(short) <= width), "")
+    def fit(self, text: str, width: int, ending: str = "") -> str:
+        """Return text and ending, or the longest beginning of the text that fits ``width`` pixels with "…" and the ending.
+
+        Where not even that fits: the ending alone, without the spaces around it; where that does not fit either, nothing.
+        """
+        if self.width(text + ending) <= width:
+            return text + ending
+        shortened = (text[:length].rstrip() + "…" + ending for length in range(len(text) - 1, 0, -1))
+        return next((short for short in (*shortened, ending.strip()) if short and self.width(short) <= width), "")
 
     def write(self, picture: np.ndarray, text: str, left: int, top: int, color: Color) -> None:
         """Write a label's text into ``[H, W, 3]`` uint8; (left, top) is the corner of the label, not of its text."""
@@ -103,7 +106,9 @@ def _warn_if_missing(character: str, font: str | None) -> None:
     face = Lettering(24, font)._face(character)
     if character != "?" and np.array_equal(_glyph(character, face), _glyph("?", face)):
         _logger.warning(
-            "no built-in font has %s (U+%04X), a question mark is drawn for it; name a TrueType file that has it as `font`",
+            "%s has %s (U+%04X), a question mark is drawn for it; name a TrueType file that has it: the commands' "
+            "option --font FILE, or DrawingStyle(font=...)",
+            "no built-in font" if font is None else f"neither {font} nor a built-in font",
             character,
             ord(character),
         )

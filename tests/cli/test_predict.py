@@ -143,7 +143,9 @@ def test_a_folder_that_cannot_be_made_is_told(
     [
         (("--score-threshold", "1.5"), "--score-threshold: expected 0 to 1, got 1.5"),
         (("--batch-size", "0"), "--batch-size: expected 1 or more, got 0"),
-        (("--device", "gpu"), "got 'gpu'"),
+        (("--device", "gpu"), "--device: expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
+        (("--device", "cuda:99"), "--device cpu needs none"),
+        (("--font", "gone.ttf"), "--font: gone.ttf: "),
         (("--input", "gone.jpg"), "gone.jpg: there is no such file or folder"),
         (("--checkpoint", "gone.pth"), "gone.pth: there is no such file"),
         (("--plugins", "gone.py"), "no Python file 'gone.py'"),

@@ -125,7 +125,7 @@ def test_a_name_that_no_font_can_draw_is_named_in_the_log(caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         Lettering(20).write(np.zeros((40, 200, 3), np.uint8), "\u0e2b\u0e19", 0, 0, (255, 255, 255))
     assert "no built-in font has \u0e2b (U+0E2B)" in caplog.text
-    assert "`font`" in caplog.text
+    assert "--font FILE" in caplog.text
 
 
 def test_a_name_too_long_for_the_picture_is_shortened_with_an_ellipsis() -> None:
@@ -134,6 +134,23 @@ def test_a_name_too_long_for_the_picture_is_shortened_with_an_ellipsis() -> None
     assert short.endswith("…")
     assert lettering.width(short) <= 80
     assert lettering.width(short[:-1] + "mm…") > 80
+
+
+def test_of_a_label_too_long_for_the_picture_the_name_is_shortened_and_the_score_stays() -> None:
+    lettering = Lettering(12)
+    short = lettering.fit("a very long class name indeed", 80, " 0.53")
+    assert short.endswith("… 0.53")
+    assert short.startswith("a v")
+    assert lettering.width(short) <= 80
+    assert lettering.fit("cell", lettering.width("0.53"), " 0.53") == "0.53"
+    assert lettering.fit("cell", 3, " 0.53") == ""
+
+
+def test_the_score_stays_in_the_picture_of_a_long_name() -> None:
+    style = DrawingStyle(font_size=12)
+    box = [[10.0, 30.0, 110.0, 90.0]]
+    pictures = [draw_detections(_gray(), _detections(box, scores=[score]), ["x" * 60], 0.1, style) for score in (0.53, 0.88)]
+    assert (pictures[0] != pictures[1]).any()  # the same name and box: only the score can differ
 
 
 def test_a_file_that_is_not_a_font_is_refused_by_name(tmp_path: Path) -> None:
