@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from dettoolkit.checkpoint import load_weights, read, write
 from dettoolkit.distributed import barrier, is_main_process
+from dettoolkit.engine.classes import check_classes_of_resumed
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.errors import CheckpointError
 from dettoolkit.structures import DatasetInfo
@@ -25,11 +31,13 @@ class Checkpointer:
 
     def __init__(self, folder: RunFolder, config_text: str, info: DatasetInfo) -> None:
         self.folder = folder
+        self._info = info
         self._facts = {"config": config_text, "dataset": info.to_dict()}
 
     def save_model(self, trainer: Trainer, name: str) -> None:
         """Write weights, config and classes: all that a predictor needs."""
         self._write(trainer, name, {})
+        barrier()
 
     def save_training(self, trainer: Trainer, name: str | None = None, keep: int | None = None) -> None:
         """Write the model and all that training needs to go on.
@@ -40,10 +48,30 @@ class Checkpointer:
             keep: how many of the files named after iterations stay.
         """
         state = trainer.state_dict() | {"loader": trainer.batches.state_dict()}  # type: ignore[attr-defined]
-        self._write(trainer, name or f"model_{trainer.iteration:08d}.pth", {"training": state})
+        self._write(trainer, name or _numbered(trainer), {"training": state})
+        barrier()
         if keep is not None and is_main_process():
             for old in sorted(self.folder.checkpoints.glob("model_[0-9]*.pth"))[:-keep]:
                 old.unlink()
+
+    def save_broken_off(self, trainer: Trainer) -> Path | None:
+        """Write the state after the last whole step, of a training that an exception ends; call it in the main process.
+
+        It waits for no other process. Running statistics of batch norm may have seen the images of the broken step.
+
+        Returns:
+            The file, or None where the state is not to be trusted: not finite, or in the middle of an update.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        state = trainer.state_dict()
+        if trainer.is_updating or not _is_finite([trainer.model_for_evaluation.state_dict(), state["optimizer"]]):
+            return None
+        # the broken step has taken a batch that nothing was learned from
+        loader = trainer.batches.state_dict() | {"batches_taken": trainer.iteration}  # type: ignore[attr-defined]
+        self._write(trainer, _numbered(trainer), {"training": state | {"loader": loader}})
+        return self.folder.checkpoints / _numbered(trainer)
 
     def resume(self, trainer: Trainer) -> None:
         """Go on from the newest checkpoint of the folder.
@@ -53,12 +81,14 @@ class Checkpointer:
         """
         path = self.folder.newest_checkpoint()
         assert path is not None, "RunFolder.for_training has checked that there is one"
-        state = read(path).get("training")
+        data = read(path)
+        state = data.get("training")
         if state is None:
             raise CheckpointError(
                 f"{path} holds weights without the state of a training, so --resume cannot go on from it. "
                 "Start a new run with it as MODEL.WEIGHTS."
             )
+        check_classes_of_resumed(path, data.get("dataset"), self._info)
         load_weights(trainer.model, path)
         try:
             trainer.load_state_dict(state)
@@ -70,4 +100,16 @@ class Checkpointer:
         if is_main_process():
             model = {key: value.detach().cpu() for key, value in trainer.model_for_evaluation.state_dict().items()}
             write(self.folder.checkpoints / name, {"model": model, "iteration": trainer.iteration, **self._facts, **more})
-        barrier()
+
+
+def _numbered(trainer: Trainer) -> str:
+    return f"model_{trainer.iteration:08d}.pth"
+
+
+def _is_finite(state: Any) -> bool:
+    """Return whether every number in nested lists and dicts of tensors and plain data is finite."""
+    if isinstance(state, Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, (Mapping, list, tuple)):
+        return all(map(_is_finite, state.values() if isinstance(state, Mapping) else state))
+    return not isinstance(state, float) or math.isfinite(state)

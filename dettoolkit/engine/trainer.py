@@ -28,8 +28,9 @@ class Trainer:
 
     What hooks may use: ``model`` (never wrapped), ``optimizer``, ``iteration`` (steps done), ``num_iterations``,
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
-    ``step_was_finite`` (in all processes; otherwise the weights are as before), ``recorded`` (numbers of an evaluation in
-    this step), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``.
+    ``step_was_finite`` (in all processes; otherwise the weights are as before), ``is_updating`` (the weights may be ahead of
+    ``iteration``), ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``, ``request_stop``,
+    ``model_for_evaluation``.
 
     Args:
         model: returns a :class:`~dettoolkit.structures.LossOutput` for images, sizes and targets.
@@ -72,6 +73,7 @@ class Trainer:
         self.latest_metrics: dict[str, Tensor | float] = {}
         self.latest_batches: list[Batch] = []
         self.step_was_finite = True
+        self.is_updating = False
         self.recorded: dict[str, float] = {}
         self.latest_evaluation: dict[str, float] = {}
         self._stop_reason: str | None = None
@@ -112,6 +114,7 @@ class Trainer:
                 self._call("before_step")
                 self._step(batches)
                 self.iteration += 1
+                self.is_updating = False
                 self._call("after_step")
                 if any_process(self._stop_reason is not None):
                     logger.info(
@@ -158,6 +161,7 @@ class Trainer:
 
     def _update(self) -> dict[str, Tensor]:
         metrics = {}
+        self.is_updating = True
         if self.clip_gradient_norm is not None:
             self.scaler.unscale_(self.optimizer)
             metrics["gradient_norm"] = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_gradient_norm)

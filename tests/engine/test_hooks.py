@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dettoolkit.config import load_config
+from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.hooks import (
     BestCheckpoint,
     Hook,
@@ -19,9 +20,10 @@ from dettoolkit.engine.hooks import (
     ParametersWithoutGradient,
     PeriodicCheckpoint,
 )
+from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError, TrainingError
-from dettoolkit.structures import Annotations
+from dettoolkit.structures import Annotations, DatasetInfo
 
 BuildTrainer = Callable[..., Trainer]
 
@@ -47,6 +49,10 @@ class Saves:
 
     def save_training(self, trainer: Trainer, name: str | None = None, keep: int | None = None) -> None:
         self.made.append((name or f"keep {keep}", trainer.iteration))
+
+    def save_broken_off(self, trainer: Trainer) -> Path | None:
+        self.made.append(("broken off", trainer.iteration))
+        return Path("model.pth")
 
 
 class Lines:
@@ -172,15 +178,74 @@ def test_checkpoints_are_made_every_period_and_at_the_end(
     assert saves.made == [*(("keep 7", iteration) for iteration in made), ("model_final.pth", 5)]
 
 
-def test_no_checkpoint_is_made_after_a_crash(line_trainer: BuildTrainer) -> None:
-    class Crash(Hook):
-        def after_step(self, trainer: Trainer) -> None:
-            raise ZeroDivisionError
+class Crash(Hook):
+    """Fails after a step."""
 
+    def __init__(self, iteration: int, error: type[BaseException] = ZeroDivisionError) -> None:
+        self.iteration, self.error = iteration, error
+
+    def after_step(self, trainer: Trainer) -> None:
+        if trainer.iteration == self.iteration:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize(("iteration", "hint"), [(2, "--resume goes on from it"), (3, "--eval-only evaluates it")])
+def test_a_training_that_is_broken_off_saves_its_last_step_and_says_how_to_go_on(
+    line_trainer: BuildTrainer, caplog: pytest.LogCaptureFixture, error: type[BaseException], iteration: int, hint: str
+) -> None:
+    saves = Saves()
+    with pytest.raises(error):
+        line_trainer(hooks=[Crash(iteration, error), PeriodicCheckpoint(saves, 0)]).train()  # type: ignore[arg-type]
+    assert saves.made == [("broken off", iteration)]
+    assert f"broken off after iteration {iteration}; saved in model.pth" in caplog.text
+    assert hint in caplog.text
+
+
+def test_what_is_saved_already_is_not_saved_again(line_trainer: BuildTrainer) -> None:
     saves = Saves()
     with pytest.raises(ZeroDivisionError):
-        line_trainer(hooks=[Crash(), PeriodicCheckpoint(saves, 1)]).train()  # type: ignore[arg-type]
+        line_trainer(hooks=[PeriodicCheckpoint(saves, 2), Crash(2)]).train()  # type: ignore[arg-type]
+    assert saves.made == [("keep 2", 2)]
+
+
+def test_a_loss_that_is_no_number_saves_nothing(line_trainer: BuildTrainer) -> None:
+    saves = Saves()
+    hooks = [NonFiniteLoss(), PeriodicCheckpoint(saves, 0)]  # type: ignore[arg-type]
+    with pytest.raises(TrainingError):
+        line_trainer([1.0], [math.inf], hooks=hooks).train()
     assert saves.made == []
+
+
+def _checkpointer(folder: Path) -> Checkpointer:
+    return Checkpointer(RunFolder(folder), "", DatasetInfo("cells", ("red",)))
+
+
+@pytest.mark.parametrize("spoil", ["weight", "momentum", "halfway"])
+def test_a_state_that_is_not_finite_or_half_updated_is_not_saved(
+    line_trainer: BuildTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: str
+) -> None:
+    class Spoil(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            if spoil == "weight":
+                _spoil_weights(trainer)
+            elif spoil == "momentum":
+                trainer.optimizer.state[trainer.model.weight]["momentum_buffer"] = torch.tensor(math.inf)
+            trainer.is_updating = spoil == "halfway"
+
+    with pytest.raises(ZeroDivisionError):
+        line_trainer(hooks=[Spoil(), Crash(1), PeriodicCheckpoint(_checkpointer(tmp_path), 0)]).train()
+    assert list(tmp_path.rglob("*.pth")) == []
+    assert "the state after iteration 1 is not saved" in caplog.text
+
+
+def test_a_state_that_cannot_be_written_does_not_hide_why_the_training_ended(
+    line_trainer: BuildTrainer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "checkpoints").write_text("no folder")
+    with pytest.raises(ZeroDivisionError):
+        line_trainer(hooks=[Crash(1), PeriodicCheckpoint(_checkpointer(tmp_path), 0)]).train()
+    assert "the state after iteration 1 could not be saved: " in caplog.text
 
 
 def test_numbers_of_hooks_that_cannot_be_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 import torch
 from fvcore.common.config import CfgNode
 
-from dettoolkit.engine import train
-from dettoolkit.engine.hooks import Hook
+from dettoolkit.engine import evaluate, train
+from dettoolkit.engine.hooks import Hook, PeriodicCheckpoint
 from dettoolkit.engine.run import _build_trainer
 from dettoolkit.engine.trainer import Trainer
-from dettoolkit.errors import CheckpointError
+from dettoolkit.errors import CheckpointError, DataError
 
 SmallConfig = Callable[..., CfgNode]
 Losses = Callable[[Path], list[float]]
@@ -63,6 +64,7 @@ def _break_off(cfg: CfgNode, iteration: int, monkeypatch: pytest.MonkeyPatch, re
 
     with monkeypatch.context() as patch:
         patch.setattr("dettoolkit.engine.run._build_trainer", build)
+        patch.setattr(PeriodicCheckpoint, "on_exception", Hook.on_exception)  # a power cut leaves no time to save
         with pytest.raises(KeyboardInterrupt):
             train(cfg, resume)
 
@@ -95,6 +97,80 @@ def test_a_training_broken_off_and_resumed_equals_one_in_a_piece(
         for cfg in (whole, parts)
     ]
     assert untimed[0] == untimed[1]  # no line twice, none missing
+
+
+def test_a_training_interrupted_within_a_step_goes_on_as_if_nothing_had_been(
+    small_config: SmallConfig, tmp_path: Path, losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ("SOLVER.LENGTH", 4, "DATASETS.TEST", "[]")
+    whole = small_config(*common, "OUTPUT_DIR", tmp_path / "whole")
+    parts = small_config(*common, "OUTPUT_DIR", tmp_path / "parts")
+    train(whole)
+    backward = Trainer._backward
+
+    def interrupted(trainer: Trainer, *arguments: Any, **options: Any) -> Any:
+        if trainer.iteration == 2:
+            raise KeyboardInterrupt  # the batch of the third step is taken by now
+        return backward(trainer, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_backward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(parts)
+    log = (_folder(parts) / "log.txt").read_text()
+    assert re.search(r"broken off after iteration 2; saved in .*model_00000002\.pth: --resume goes on from it", log)
+    assert log.rstrip().endswith("interrupted")
+    train(parts, resume=True)
+    assert losses(_folder(parts)) == losses(_folder(whole))
+    one, other = (_load(_folder(cfg) / "checkpoints" / "model_final.pth") for cfg in (whole, parts))
+    assert _same(one["model"], other["model"])
+    assert _same(one["training"], other["training"])
+
+
+def test_a_failure_of_the_last_evaluation_does_not_lose_the_training(
+    small_config: SmallConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = small_config("SOLVER.LENGTH", 2)
+
+    def unreadable(*_: Any) -> None:
+        raise DataError("cut.png: cannot be decoded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dettoolkit.engine.hooks.evaluation.evaluate_all", unreadable)
+        with pytest.raises(DataError):
+            train(cfg)
+    assert [path.name for path in (_folder(cfg) / "checkpoints").iterdir()] == ["model_00000002.pth"]
+    assert (_folder(cfg) / "log.txt").read_text().rstrip().endswith("cut.png: cannot be decoded")
+    assert "bbox/AP" in evaluate(cfg)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat", "cow"], r"--resume from .*model_final\.pth: the checkpoint has the classes cat, dog; .*Only pets has 'cow'"),
+        (["dog", "cat"], "They are the same in another order"),
+    ],
+)
+def test_resuming_on_as_many_other_classes_is_refused_by_name(
+    small_config: SmallConfig, coco_node: Callable[[str, list[str]], str], names: list[str], message: str
+) -> None:
+    common = ("DATASETS.TRAIN", "[pets]", "DATASETS.TEST", "[]", "SOLVER.BATCH_SIZE", 1)
+    train(small_config(*common, "SOLVER.LENGTH", 1, "DATASETS.CATALOG.pets", coco_node("before", ["cat", "dog"])))
+    longer = small_config(*common, "SOLVER.LENGTH", 2, "DATASETS.CATALOG.pets", coco_node("now", names))
+    with pytest.raises(CheckpointError, match=message):
+        train(longer, resume=True)
+
+
+def test_weights_of_as_many_other_classes_are_warned_of(
+    small_config: SmallConfig, coco_node: Callable[[str, list[str]], str], tmp_path: Path
+) -> None:
+    common = ("DATASETS.TRAIN", "[pets]", "DATASETS.TEST", "[]", "SOLVER.BATCH_SIZE", 1, "SOLVER.LENGTH", 1)
+    first = small_config(*common, "DATASETS.CATALOG.pets", coco_node("before", ["cat", "dog"]))
+    train(first)
+    weights = ("MODEL.WEIGHTS", _folder(first) / "checkpoints" / "model_final.pth", "OUTPUT_DIR", tmp_path / "next")
+    train(small_config(*common, *weights, "DATASETS.CATALOG.pets", coco_node("now", ["cat", "cow"])))
+    log = (tmp_path / "next" / "log.txt").read_text()
+    assert "MODEL.WEIGHTS: the outputs of other classes are learned on from: dog -> cow" in log
 
 
 def test_a_finished_training_made_longer_goes_on_and_its_own_checkpoint_is_the_newest(

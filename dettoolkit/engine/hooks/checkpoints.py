@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
+from dettoolkit.distributed import is_main_process
 from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.trainer import Trainer
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @HOOKS.register()
 class PeriodicCheckpoint(Hook):
-    """Saves everything that training needs to go on, and ``model_final.pth`` at the end.
+    """Saves everything that training needs to go on: every period, at an exception, and as ``model_final.pth`` at the end.
 
     Stands after the hooks whose state it saves.
 
@@ -31,18 +32,47 @@ class PeriodicCheckpoint(Hook):
         self.checkpointer = checkpointer
         self.period = Duration.parse(period)
         self.keep = keep
+        self._saved = 0
         if keep < 1:
             raise ValueError(f"keep expects at least 1, got {keep}")
+
+    def before_train(self, trainer: Trainer) -> None:
+        """Note what is saved already."""
+        self._saved = trainer.iteration
 
     def after_step(self, trainer: Trainer) -> None:
         """Save when it is time."""
         period = self.period.iterations(trainer.iterations_per_epoch)
         if period and trainer.iteration % period == 0 and trainer.iteration < trainer.num_iterations:
             self.checkpointer.save_training(trainer, keep=self.keep)
+            self._saved = trainer.iteration
 
     def after_train(self, trainer: Trainer) -> None:
         """Save the last state."""
         self.checkpointer.save_training(trainer, name="model_final.pth")
+        self._saved = trainer.iteration
+
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+        """Save the state after the last whole step, unless it is saved already or not finite, and say so.
+
+        A loss that was not finite came of weights that are worthless, and they are not saved.
+        """
+        if not is_main_process() or trainer.iteration == self._saved or not trainer.step_was_finite:
+            return
+        try:
+            file = self.checkpointer.save_broken_off(trainer)
+        except Exception as failed:  # whatever ended the training may keep it from being saved, and is what is to be told
+            logger.error("the state after iteration %d could not be saved: %s", trainer.iteration, failed)
+            return
+        if file is None:
+            logger.warning("the state after iteration %d is not saved: it is not finite or half updated", trainer.iteration)
+            return
+        next_step = (
+            "all steps are done, --eval-only evaluates it"
+            if trainer.iteration >= trainer.num_iterations
+            else "--resume goes on from it"
+        )
+        logger.warning("broken off after iteration %d; saved in %s: %s", trainer.iteration, file, next_step)
 
 
 @HOOKS.register()
