@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
     from dettoolkit.data import build_dataset
-    from dettoolkit.engine.run_folder import RunFolder, next_free
+    from dettoolkit.engine.folder_names import next_free
+    from dettoolkit.engine.run_folder import RunFolder
 
     if arguments.num_images < 1:
         raise ConfigError(f"--num-images: expected 1 or more, got {arguments.num_images}.")

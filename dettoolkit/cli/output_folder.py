@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dettoolkit.engine.run_folder import next_free
+from dettoolkit.engine.folder_names import next_free
 from dettoolkit.errors import ConfigError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
 import os
 import re
 import socket
@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dettoolkit.checkpoint import read
 from dettoolkit.distributed import broadcast_object, is_main_process, restart_count
+from dettoolkit.engine.folder_names import existing, latest, next_free, next_numbered
 from dettoolkit.errors import CheckpointError, ConfigError
 
-_NUMBER = "{number}"
 _STARTED_BY = ".started_by"
+_WRITTEN = ("config.yaml", "metrics.jsonl")  # by every run, over what is there
 
 
 class RunFolder:
@@ -31,6 +32,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.resumes = resumes
+        self._new: list[Path] = []
 
     @property
     def config_file(self) -> Path:
@@ -45,12 +47,12 @@ class RunFolder:
         newest checkpoint if there is one yet.
 
         Args:
-            name: the folder; ``{number}`` in it stands for the next free number, or the newest one when resuming.
+            name: the folder; ``{number}`` in it stands for the next free number, or when resuming the newest with a checkpoint.
             resume: whether to go on from the folder's checkpoint.
 
         Raises:
             CheckpointError: the folder holds a checkpoint and ``resume`` is false, or the other way round.
-            ConfigError: the folder cannot be written.
+            ConfigError: the folder cannot be written, or holds a ``config.yaml`` that no run wrote.
         """
         return _on_main_process(lambda: cls._for_training(name, resume))
 
@@ -59,7 +61,7 @@ class RunFolder:
         """Make or enter the folder of an evaluation; all processes must call it.
 
         Args:
-            name: the folder; ``{number}`` in it stands for the newest one of a run, or the next free number.
+            name: the folder; ``{number}`` in it stands for the newest with a checkpoint, or the next free number.
             of_run: whether the folder's own checkpoint is to be evaluated.
 
         Raises:
@@ -70,30 +72,56 @@ class RunFolder:
 
     @classmethod
     def _for_training(cls, name: str, resume: bool) -> RunFolder:
-        folder = cls(_numbered(name, newest=True))
-        started_again = restart_count() > 0 and folder._started_by() == _launcher()
-        if not (resume or started_again):
-            folder = cls(_numbered(name, newest=False))
+        last = cls(latest(name))
+        started_again = restart_count() > 0 and last._started_by() == _launcher()
+        folder = last if started_again else cls(_latest_with_checkpoint(name) if resume else next_numbered(name))
         checkpoint = folder.newest_checkpoint()
         if resume and checkpoint is None and not started_again:
-            hint = _holders(name) or " Leave --resume out to start."
-            raise CheckpointError(f"--resume: {folder.checkpoints} holds no checkpoint to go on from.{hint}")
-        if checkpoint is not None and not resume and not started_again:
-            raise CheckpointError(
-                f"{folder.path} holds the checkpoint of an earlier run ({checkpoint.name}). Go on with it by --resume, "
-                f"or start a new run with OUTPUT_DIR {next_free(folder.path)}"
-            )
+            raise CheckpointError(f"--resume: {folder.checkpoints} holds no checkpoint to go on from.{folder._instead()}")
+        if not (resume or started_again):
+            folder._refuse_what_is_there()
         folder.resumes = checkpoint is not None
-        (folder._made().path / _STARTED_BY).write_text(_launcher(), encoding="utf-8")
+        folder._make()
+        folder._write_new(_STARTED_BY, _launcher())
         return folder
 
     @classmethod
     def _for_evaluation(cls, name: str, of_run: bool) -> RunFolder:
-        folder = cls(_numbered(name, newest=of_run))
+        folder = cls(_latest_with_checkpoint(name) if of_run else next_numbered(name))
         if of_run and folder.newest_checkpoint() is None:
-            hint = _holders(name) or " MODEL.WEIGHTS can name a checkpoint anywhere."
+            hint = " MODEL.WEIGHTS can name a checkpoint anywhere."
             raise CheckpointError(f"--eval-only: {folder.checkpoints} holds no checkpoint.{hint}")
-        return folder._made()
+        folder._make()
+        return folder
+
+    def _refuse_what_is_there(self) -> None:
+        """Raise where a new run would write over what an earlier one, or somebody else, has put here."""
+        held = self.newest_checkpoint() or next(iter(self._weights()), None)
+        if held is not None:
+            go_on = " Go on with it by --resume, or start" if self.newest_checkpoint() else " Start"
+            raise CheckpointError(
+                f"{self.path} holds the checkpoint of an earlier run ({held.name}).{go_on} a new run with "
+                f"OUTPUT_DIR {next_free(self.path)}"
+            )
+        foreign = [] if self._started_by() else [name for name in _WRITTEN if (self.path / name).exists()]
+        if foreign:
+            raise ConfigError(
+                f"OUTPUT_DIR: {self.path} has a {foreign[0]} that no run wrote, and a run there would write over it. "
+                f"Use OUTPUT_DIR {next_free(self.path)}"
+            )
+
+    def _instead(self) -> str:
+        """Return what can be done where there is nothing to go on from."""
+        weights = self._weights()
+        if not weights:
+            return " Leave --resume out to start."
+        return (
+            f" {weights[0].name} has weights without the state of a training: start a new run with "
+            f"MODEL.WEIGHTS {weights[0]} OUTPUT_DIR {next_free(self.path)}"
+        )
+
+    def _weights(self) -> list[Path]:
+        return sorted(self.checkpoints.glob("*.pth"))
 
     def newest_checkpoint(self) -> Path | None:
         """Return the checkpoint that training would go on from: of the most iterations.
@@ -111,13 +139,14 @@ class RunFolder:
 
     def for_another_evaluation(self) -> RunFolder:
         """Return this folder while it has no report, or else the next free ``evaluation`` in it; all processes must call it."""
-        return _on_main_process(lambda: RunFolder(self._free_for_evaluation()))
+        return _on_main_process(self._for_another)
 
-    def _free_for_evaluation(self) -> Path:
+    def _for_another(self) -> RunFolder:
         if not (self.path / "report").exists():
-            return self.path
-        free = next_free(self.path / "evaluation")
-        free.mkdir()
+            return self
+        free = RunFolder(next_free(self.path / "evaluation"))
+        free.path.mkdir()
+        free._new = [free.path]
         return free
 
     def inference(self, dataset: str) -> Path:
@@ -134,15 +163,35 @@ class RunFolder:
         file = self.path / _STARTED_BY
         return file.read_text(encoding="utf-8") if file.is_file() else ""
 
-    def _made(self) -> RunFolder:
+    def _make(self) -> None:
+        """Make the folder and note what of it is new, deepest first."""
+        self._new = [path for path in (self.checkpoints, self.path, *self.path.parents) if not path.exists()]
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
             probe.write_text("", encoding="utf-8")
             probe.unlink()
         except OSError as error:
+            self.take_back()
             raise ConfigError(f"OUTPUT_DIR: {self.path} cannot be written: {error.strerror}.") from None
-        return self
+
+    def _write_new(self, name: str, text: str) -> None:
+        file = self.path / name
+        if not file.exists():
+            self._new.insert(0, file)
+        file.write_text(text, encoding="utf-8")
+
+    def take_back(self) -> None:
+        """Remove what entering the folder has made, after a start that failed; what was there before stays.
+
+        In a folder that is new, that includes what the start wrote: ``log.txt`` and ``config.yaml``.
+        """
+        if not is_main_process():
+            return
+        written = [self.path / name for name in ("log.txt", "config.yaml")] if self.path in self._new else []
+        for path in [*written, *self._new]:
+            with contextlib.suppress(OSError):  # missing, or a folder that others have put something into
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _on_main_process(find: Callable[[], RunFolder]) -> RunFolder:
@@ -165,35 +214,8 @@ def _launcher() -> str:
     return f"{socket.gethostname()} {os.getppid()}"
 
 
-def _existing(name: str) -> dict[int, Path]:
-    """Return the folders that there are, by the number in place of ``{number}``."""
-    before, after = name.split(_NUMBER, 1)
-    paths = glob.glob(f"{glob.escape(before)}*{glob.escape(after)}")
-    matches = {path: re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", path) for path in paths}
-    return {int(match[1]): Path(path) for path, match in matches.items() if match}
-
-
-def _numbered(name: str, newest: bool) -> Path:
-    if _NUMBER not in name:
-        return Path(name)
-    last = max(_existing(name), default=0)
-    return Path(name.replace(_NUMBER, str(max(1, last) if newest else last + 1)))
-
-
-def _holders(name: str) -> str:
-    """Return which folder of another number holds a checkpoint, or nothing."""
-    numbered = _existing(name) if _NUMBER in name else {}
-    for _, path in sorted(numbered.items(), reverse=True):
-        if RunFolder(path).newest_checkpoint():
-            return f" The newest run with one is OUTPUT_DIR {path}"
-    return ""
-
-
-def next_free(path: Path) -> Path:
-    """Return ``path``, or the first of ``path_2``, ``path_3``, ... that does not exist; a number that is there counts on."""
-    stem, number = re.fullmatch(r"(.*?)(?:_(\d+))?", path.name).groups()  # type: ignore[union-attr]
-    candidate, count = path, int(number or 1)
-    while candidate.exists():
-        count += 1
-        candidate = path.with_name(f"{stem}_{count}")
-    return candidate
+def _latest_with_checkpoint(name: str) -> Path:
+    """Return the folder of the largest number that has a checkpoint; where none has one, of the largest number."""
+    numbered = existing(name)
+    paths = (numbered[number] for number in sorted(numbered, reverse=True))
+    return next((path for path in paths if RunFolder(path).newest_checkpoint()), latest(name))

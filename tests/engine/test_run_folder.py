@@ -86,11 +86,67 @@ def test_resume_takes_the_newest_number(tmp_path: Path) -> None:
     assert RunFolder.for_training(str(tmp_path / "run_{number}"), resume=True).path.name == "run_10"
 
 
-def test_resume_of_a_run_that_did_not_get_far_names_the_one_before(tmp_path: Path) -> None:
-    _checkpoint(tmp_path / "run_1", "model_final.pth")
-    (tmp_path / "run_2").mkdir()
-    with pytest.raises(CheckpointError, match=rf"The newest run with one is OUTPUT_DIR {re.escape(str(tmp_path / 'run_1'))}$"):
-        RunFolder.for_training(str(tmp_path / "run_{number}"), resume=True)
+@pytest.mark.parametrize("enter", [RunFolder.for_training, RunFolder.for_evaluation])
+def test_a_run_without_a_checkpoint_is_not_the_newest_that_can_be_gone_on_with(tmp_path: Path, enter: object) -> None:
+    for number in (1, 9, 10):
+        (tmp_path / f"run_{number}").mkdir()
+    _checkpoint(tmp_path / "run_9", "model_final.pth")
+    assert enter(str(tmp_path / "run_{number}"), True).path.name == "run_9"  # type: ignore[operator]
+
+
+def test_a_folder_that_only_has_the_best_weights_is_refused_and_says_what_can_be_done(tmp_path: Path) -> None:
+    _checkpoint(tmp_path / "run", "model_best.pth")
+    before = _snapshot(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        RunFolder.for_training(str(tmp_path / "run"), resume=False)
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'} holds the checkpoint of an earlier run (model_best.pth). "
+        f"Start a new run with OUTPUT_DIR {tmp_path / 'run_2'}"
+    )
+    with pytest.raises(CheckpointError) as caught:
+        RunFolder.for_training(str(tmp_path / "run"), resume=True)
+    assert str(caught.value) == (
+        f"--resume: {tmp_path / 'run' / 'checkpoints'} holds no checkpoint to go on from. model_best.pth has weights without "
+        f"the state of a training: start a new run with MODEL.WEIGHTS {tmp_path / 'run' / 'checkpoints' / 'model_best.pth'} "
+        f"OUTPUT_DIR {tmp_path / 'run_2'}"
+    )
+    assert _snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl"])
+def test_a_file_that_no_run_wrote_is_not_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("kept")
+    before = _snapshot(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        RunFolder.for_training(str(tmp_path / "mine"), resume=False)
+    assert str(caught.value) == (
+        f"OUTPUT_DIR: {tmp_path / 'mine'} has a {name} that no run wrote, and a run there would write over it. "
+        f"Use OUTPUT_DIR {tmp_path / 'mine_2'}"
+    )
+    assert _snapshot(tmp_path) == before
+
+
+def test_a_run_that_never_had_a_checkpoint_may_be_started_anew_in_its_folder(tmp_path: Path) -> None:
+    RunFolder.for_training(str(tmp_path), resume=False).write_config("of the run")
+    RunFolder.for_training(str(tmp_path), resume=False)
+
+
+def test_what_entering_a_new_folder_made_is_taken_back_and_its_number_is_free_again(tmp_path: Path) -> None:
+    name = str(tmp_path / "runs" / "run_{number}")
+    folder = RunFolder.for_training(name, resume=False)
+    (folder.path / "log.txt").write_text("the reason")
+    folder.take_back()
+    assert not (tmp_path / "runs").exists()
+    assert RunFolder.for_training(name, resume=False).path.name == "run_1"
+
+
+def test_what_was_in_a_folder_before_stays_when_the_rest_is_taken_back(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("mine")
+    folder = RunFolder.for_training(str(tmp_path), resume=False)
+    (tmp_path / "log.txt").write_text("the reason")
+    folder.take_back()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt", "notes.md"]
 
 
 def test_the_newest_checkpoint_is_that_of_the_most_iterations(tmp_path: Path) -> None:
