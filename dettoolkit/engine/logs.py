@@ -10,6 +10,7 @@ from termcolor import colored
 
 from dettoolkit.distributed import is_main_process
 
+ONLY_IN_FILE = {"only_in_file": True}  # the ``extra`` of a line that the console gets in another way
 _COLORS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 
 
@@ -37,6 +38,7 @@ def set_up_logging(folder: Path | None = None) -> None:
     root.propagate = False
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_Console())
+    console.addFilter(lambda record: not getattr(record, "only_in_file", False))
     root.addHandler(console)
     if main and folder is not None:
         file = logging.FileHandler(folder / "log.txt", encoding="utf-8")

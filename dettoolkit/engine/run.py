@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,21 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from dettoolkit.checkpoint import fetch, load_pretrained, load_weights, read
+from dettoolkit.checkpoint import load_pretrained, load_weights
 from dettoolkit.config import dump_config
-from dettoolkit.data import build_dataset, build_train_dataset, check_same_classes
+from dettoolkit.data import build_dataset, build_train_dataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import TrainLoader, build_test_loader, build_train_loader
 from dettoolkit.distributed import is_main_process, process_device, rank, world_size, wrap_ddp
 from dettoolkit.engine.checkpointing import Checkpointer
+from dettoolkit.engine.classes import classes_of_checkpoint, num_classes, tell_other_classes
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
+from dettoolkit.engine.failures import logged_failure, taken_back
 from dettoolkit.engine.hooks.report import write_run_report
-from dettoolkit.engine.logs import set_up_logging
 from dettoolkit.engine.readiness import check_ready_to_train, tell_other_settings
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
-from dettoolkit.errors import ConfigError, listed
+from dettoolkit.errors import ConfigError
 from dettoolkit.modeling import build_model
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
 from dettoolkit.solver import build_schedule, scale_learning_rate
@@ -74,21 +75,29 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
         DettoolkitError: the config, the data or a weight file cannot be used, or training broke off.
     """
     folder = RunFolder.for_training(cfg.OUTPUT_DIR or _OUTPUT_DIR, resume)
-    set_up_logging(folder.path)
+    with taken_back(folder):
+        trainer = _ready_to_train(cfg, folder)
+    with logged_failure():
+        trainer.train()
+    logger.info("the run is in %s", folder.path)
+    return trainer.latest_evaluation
+
+
+def _ready_to_train(cfg: CfgNode, folder: RunFolder) -> Trainer:
     dataset = build_train_dataset(cfg)
     run = _prepare(cfg, folder, [dataset.info])
     if not folder.resumes:
         load_pretrained(run.model, run.cfg)
+        tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
     checkpointer = Checkpointer(folder, run.config_text, dataset.info)
     trainer = _build_trainer(run, dataset, checkpointer)
     if folder.resumes:
+        logger.info("going on with the run in %s", folder.path)
         checkpointer.resume(trainer)
     if is_main_process():
         folder.write_config(run.config_text)
-    trainer.train()
-    logger.info("the run is in %s", folder.path)
-    return trainer.latest_evaluation
+    return trainer
 
 
 def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
@@ -113,13 +122,14 @@ def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     folder = RunFolder.for_evaluation(cfg.OUTPUT_DIR or _OUTPUT_DIR, of_run)
     weights = str(folder.newest_checkpoint()) if of_run else cfg.MODEL.WEIGHTS
     output = folder.for_another_evaluation()
-    set_up_logging(output.path)
-    run = _prepare(cfg, output, _classes_of_checkpoint(weights))
-    if of_run:
-        tell_other_settings(run.cfg, folder)
-    load_weights(run.model, weights)
-    numbers = evaluate_all(run.evaluations, run.model, run.device, output)
-    write_run_report(output.path, run.evaluations, run.config_text)
+    with taken_back(output):
+        run = _prepare(cfg, output, classes_of_checkpoint(weights))
+        if of_run:
+            tell_other_settings(run.cfg, folder)
+        load_weights(run.model, weights)
+    with logged_failure():
+        numbers = evaluate_all(run.evaluations, run.model, run.device, output)
+        write_run_report(output.path, run.evaluations, run.config_text)
     if is_main_process() and output.path != folder.path:
         output.write_config(run.config_text)
     return numbers
@@ -131,7 +141,7 @@ def _prepare(cfg: CfgNode, folder: RunFolder, infos: list[DatasetInfo]) -> Run:
     cfg.defrost()
     cfg.OUTPUT_DIR = str(folder.path)
     test_datasets = [build_dataset(cfg, name) for name in cfg.DATASETS.TEST]
-    cfg.MODEL.NUM_CLASSES = _num_classes(cfg, [*infos, *(dataset.info for dataset in test_datasets)])
+    cfg.MODEL.NUM_CLASSES = num_classes(cfg, [*infos, *(dataset.info for dataset in test_datasets)])
     cfg.freeze()
     _seed(cfg.SEED)
     device = process_device(cfg.MODEL.DEVICE)
@@ -139,30 +149,6 @@ def _prepare(cfg: CfgNode, folder: RunFolder, infos: list[DatasetInfo]) -> Run:
     model = build_model(cfg).to(device).to(memory_format=memory_format)
     evaluations = [_build_evaluation(cfg, dataset, model, device) for dataset in test_datasets]
     return Run(cfg, folder, device, model, evaluations)
-
-
-def _num_classes(cfg: CfgNode, infos: list[DatasetInfo]) -> int:
-    """Return the number of classes of ``infos``, at least one, after checking that all have the same classes.
-
-    Raises:
-        DataError: they have not.
-        ConfigError: the config has another number.
-    """
-    first = infos[0]
-    for info in infos[1:]:
-        check_same_classes(first, info)
-    if cfg.MODEL.NUM_CLASSES not in ("auto", first.num_classes):
-        raise ConfigError(
-            f"MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}, but {first.name} has {first.num_classes} classes "
-            f"({listed(first.class_names)}). auto takes the number from the data set."
-        )
-    return first.num_classes
-
-
-def _classes_of_checkpoint(weights: str) -> list[DatasetInfo]:
-    """Return the classes that a checkpoint of ours was trained on; nothing for other weight files, which do not say."""
-    facts = read(fetch(weights)).get("dataset")
-    return [replace(DatasetInfo.from_dict(facts), name=f"the checkpoint {weights}")] if isinstance(facts, dict) else []
 
 
 def _seed(seed: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fvcore.common.config import CfgNode
 
 from dettoolkit.engine import evaluate, train
-from dettoolkit.errors import ConfigError, DataError
+from dettoolkit.errors import CheckpointError, ConfigError, DataError
 
 SmallConfig = Callable[..., CfgNode]
 Losses = Callable[[Path], list[float]]
@@ -100,3 +100,14 @@ def test_nothing_is_told_of_the_settings_of_the_run_itself(
 ) -> None:
     evaluate(trained[0])
     assert "other settings" not in capfd.readouterr().err
+
+
+def test_an_evaluation_that_cannot_begin_leaves_no_folder(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, tmp_path: Path
+) -> None:
+    cfg, _ = trained
+    for overrides in [("MODEL.HEAD.NUM_CONVS", 2), ("MODEL.WEIGHTS", "absent.pth", "OUTPUT_DIR", tmp_path / "new")]:
+        with pytest.raises(CheckpointError):
+            evaluate(small_config(*overrides))
+    assert not (_folder(cfg) / "evaluation").exists()
+    assert not (tmp_path / "new").exists()
