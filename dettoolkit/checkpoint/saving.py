@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 
 from dettoolkit.errors import CheckpointError, listed
 
+_LITTLE = 2**20  # bytes: with less free, a failure to write is for lack of space
 _LEAVES = {type(None), bool, int, float, str, bytes, torch.Tensor, torch.nn.Parameter, torch.Size, torch.dtype, torch.device}
 _SEQUENCES = {list, tuple}
 _MAPPINGS = {dict, OrderedDict}
@@ -48,10 +51,19 @@ def write(path: str | Path, data: Mapping[str, Any]) -> None:
         _flush_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
         kept = " The file that was there before is unchanged." if path.is_file() else ""
-        raise CheckpointError(f"{path} cannot be written: {str(error).partition(chr(10))[0]}.{kept}") from error
+        raise CheckpointError(f"{path} cannot be written: {_reason(error, path.parent)}.{kept}") from error
     finally:
         if temporary.is_file():
             temporary.unlink()
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """Return why a file could not be written; of a full disk, torch's writer says no word."""
+    words = str(error).partition("\n")[0]
+    free = shutil.disk_usage(folder).free if folder.is_dir() else _LITTLE
+    if free < _LITTLE or getattr(error, "errno", None) == errno.ENOSPC:
+        return f"the disk of {folder} is full ({free / 2**20:.1f} MiB are free; {words})"
+    return words
 
 
 def _refused(value: Any, path: str) -> Iterator[str]:

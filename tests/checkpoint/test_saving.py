@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 
@@ -76,3 +78,25 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert read(tmp_path / "a.pth")["a"].shape == (1,)
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+@pytest.mark.parametrize(
+    ("error", "free"), [(RuntimeError("unexpected pos 64 vs 0"), 4096), (OSError(errno.ENOSPC, "No space"), 2**40)]
+)
+def test_a_full_disk_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, free: int) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dettoolkit.checkpoint.saving.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(2**41, 0, free))
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be written: the disk of .* is full \(.* MiB are free; "):
+        write(tmp_path / "a.pth", {"a": 1})
+
+
+def test_another_failure_to_write_is_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be written: something else\.$"):
+        write(tmp_path / "a.pth", {"a": 1})
