@@ -33,7 +33,7 @@ class DetectionDataset(Dataset[Sample]):
         image_root: the folder that ``Record.file_name`` is relative to; None for sets without image files.
         on_bad: ``error``: a broken box, or an image that cannot be read, is a ``DataError``. ``drop``: broken boxes and images
             are left out, counted and logged; an image that turns out broken only when it is decoded becomes a black
-            one without boxes, so that the order and the number of the others stay as they are.
+            one without boxes, logged once in each process, so that the order and the number of the others stay as they are.
         empty_images: ``keep`` images without boxes as pictures of background, or ``drop`` them.
         faults: what the parser found broken; asked once all records are read.
 
@@ -58,7 +58,7 @@ class DetectionDataset(Dataset[Sample]):
         faults.report()
         faults.check_not_empty(len(self.records), int(self.records.num_boxes.sum()), info.class_names)
         self._index_of_id: dict[int | str, int] | None = None
-        self._num_unreadable = 0
+        self._left_out: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -74,9 +74,12 @@ class DetectionDataset(Dataset[Sample]):
             image = self._checked_image(record)
         except DataError as error:
             if self.on_bad == "error":
-                raise
-            self._num_unreadable += 1
-            logger.warning("black picture number %d of this process: %s", self._num_unreadable, error)
+                raise DataError(
+                    f"{error}. Repair the file, or set DATASETS.ON_BAD: drop to leave out what is broken."
+                ) from error
+            if index not in self._left_out:
+                self._left_out.add(index)
+                logger.warning("left out, with a black picture in its place (DATASETS.ON_BAD: drop): %s", error)
             image = torch.zeros(3, record.height, record.width, dtype=torch.uint8)
             record = Record(record.image_id, record.file_name, record.height, record.width, [], [], [], [])  # type: ignore[arg-type]
         return _sample(record, image)
