@@ -28,8 +28,18 @@ def _is_length(value: int | str) -> bool:
     return re.fullmatch(r"\d+|\d+it|\d+(\.\d+)?ep", str(value)) is not None
 
 
+def _is_device(value: str) -> bool:
+    return re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value) is not None
+
+
 _Count = Annotated[int, Ge(1)]
 _Length = Annotated[int | str, Predicate(_is_length), "iterations (90000) or epochs ('12ep')"]
+_Training = Annotated[
+    int | str,
+    Predicate(lambda value: _is_length(value) and re.search(r"[1-9]", str(value)) is not None),
+    "at least one iteration (90000), or epochs ('12ep')",
+]
+_Device = Annotated[str, Predicate(_is_device), "auto, cpu, cuda, cuda:N or mps"]
 _LengthOrAuto = Annotated[
     int | str, Predicate(lambda value: value == "auto" or _is_length(value)), "'auto', iterations (1000) or epochs ('0.5ep')"
 ]
@@ -41,7 +51,9 @@ _MODEL = Section(
             _Count | Literal["auto"], "auto", "Number of object classes; auto: as many as the training set has."
         ),
         "WEIGHTS": Value(str, "", "Weights of the whole model to start from: a path or URL; empty: none."),
-        "DEVICE": Value(str, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."),
+        "DEVICE": Value(
+            _Device, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."
+        ),
         "CHANNELS_LAST": Value(bool, True, "Keep images and maps in channels-last memory order: the same numbers, faster."),
     },
     doc="The detector. The keys beside these are the parts of the chosen META_ARCH.",
@@ -98,7 +110,7 @@ _SOLVER = Section(
             _Count | None, 16, "The batch that BASE_LR is meant for; the rate is scaled linearly. null: as it is."
         ),
         "BASE_LR": Value(Annotated[float, Ge(0)], 0.01, "Learning rate at REFERENCE_BATCH_SIZE."),
-        "LENGTH": Value(_Length, "12ep", "Length of the training: iterations (90000) or epochs (12ep)."),
+        "LENGTH": Value(_Training, "12ep", "Length of the training: iterations (90000) or epochs (12ep)."),
         "ACCUMULATE": Value(
             _Count, 1, "Parts that a batch is computed in; each has its own loss normaliser, so it is not quite one batch."
         ),

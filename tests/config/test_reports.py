@@ -50,10 +50,18 @@ def test_a_misspelt_name_is_reported_with_the_nearest(rows, text, row):
         ("SOLVER: {BATCH_SIZE: 2.0}", "SOLVER.BATCH_SIZE (config.yaml:1): expected int >= 1, got 2.0 (float)."),
         ("SOLVER: {BATCH_SIZE: 0}", "SOLVER.BATCH_SIZE (config.yaml:1): expected int >= 1, got 0 (int)."),
         ("SOLVER: {BATCH_SIZE: true}", "SOLVER.BATCH_SIZE (config.yaml:1): expected int >= 1, got true."),
+        (
+            "SOLVER: {LENGTH: 0ep}",
+            "SOLVER.LENGTH (config.yaml:1): expected at least one iteration (90000), or epochs ('12ep'), got '0ep' (a string).",
+        ),
+        (
+            "MODEL: {DEVICE: gpu}",
+            "MODEL.DEVICE (config.yaml:1): expected auto, cpu, cuda, cuda:N or mps, got 'gpu' (a string).",
+        ),
         ("SOLVER: {AMP: off}", "SOLVER.AMP (config.yaml:1): expected 'none' or 'bf16' or 'fp16', got 'off' (a string)."),
         (
             "SOLVER: {LENGTH: 12epochs}",
-            "SOLVER.LENGTH (config.yaml:1): expected iterations (90000) or epochs ('12ep'), got '12epochs' (a string).",
+            "SOLVER.LENGTH (config.yaml:1): expected at least one iteration (90000), or epochs ('12ep'), got '12epochs' (a",
         ),
         (
             "SOLVER: {WARMUP: {FACTOR: 2}}",

@@ -29,6 +29,7 @@ def test_a_loss_that_is_no_number_leaves_no_final_checkpoint(small_config: Small
     with pytest.raises(TrainingError, match=r"iteration \d: the loss is not finite \(loss .*at learning rate 1e\+30.*Images: "):
         train(cfg)
     assert list((_folder(cfg) / "checkpoints").iterdir()) == []
+    assert "the loss is not finite" in (_folder(cfg) / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -38,8 +39,7 @@ def test_a_loss_that_is_no_number_leaves_no_final_checkpoint(small_config: Small
         (("DATASETS.TRAIN", "[]"), ConfigError, r"DATASETS\.TRAIN: expected the names of the data sets to train on"),
         (("DATASETS.TEST", "[othr]"), ConfigError, r"Did you mean 'other'\?"),
         (("SOLVER.BATCH_SIZE", 9, *ACCUMULATED), ConfigError, r"SOLVER\.BATCH_SIZE: 9 images cannot be divided evenly"),
-        (("SOLVER.LENGTH", 0), ConfigError, r"SOLVER\.LENGTH: expected at least one iteration, got 0"),
-        (("MODEL.DEVICE", "gpu"), DettoolkitError, r"MODEL\.DEVICE: expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
+        (("MODEL.DEVICE", "cuda:99"), DettoolkitError, r"MODEL\.DEVICE cuda:99: process 0 of this machine needs GPU 99"),
         (("MODEL.WEIGHTS", "absent.pth"), CheckpointError, r"MODEL\.WEIGHTS: absent\.pth: there is no such file"),
         (
             ("MODEL.BACKBONE", "{NAME: ResNet, DEPTH: 18, NORM: BN, FREEZE_STAGES: 0, WEIGHTS: absent.pth}"),
@@ -68,7 +68,19 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(
     cfg = small_config(*options)
     with pytest.raises(error, match=message):
         train(cfg)
-    assert not list(_folder(cfg).glob("checkpoints/*"))
+    assert not _folder(cfg).exists()
+
+
+def test_the_reason_of_a_refusal_is_in_the_log_of_a_folder_that_was_there(
+    small_config: SmallConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cfg = small_config("MODEL.WEIGHTS", "absent.pth")
+    _folder(cfg).mkdir()
+    with pytest.raises(CheckpointError):
+        train(cfg)
+    assert [path.name for path in _folder(cfg).iterdir()] == ["log.txt"]
+    assert "absent.pth: there is no such file" in (_folder(cfg) / "log.txt").read_text()
+    assert "absent.pth" not in capfd.readouterr().err  # the command prints it
 
 
 def test_weights_that_are_none_are_refused(small_config: SmallConfig, tmp_path: Path) -> None:
