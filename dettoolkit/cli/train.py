@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="evaluate MODEL.WEIGHTS; without, or with --resume, OUTPUT_DIR's newest checkpoint",
     )
+    parser.add_argument(
+        "--offline", action="store_true", help="never use the network: weights are files, or downloaded already"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. SOLVER.BASE_LR 0.02")
 
 
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     cfg = load_config(arguments.config_file, arguments.overrides)  # mistakes are told once, before any process starts
     launch(
         run_process,
-        (arguments.config_file, arguments.overrides, arguments.resume, arguments.eval_only),
+        (arguments.config_file, arguments.overrides, arguments.resume, arguments.eval_only, arguments.offline),
         arguments.num_gpus,
         arguments.num_machines,
         arguments.machine_rank,
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_only: bool) -> dict[str, float]:
+def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_only: bool, offline: bool) -> dict[str, float]:
     """Train or evaluate in one process of the group, and return the last evaluation's numbers."""
     from dettoolkit.config import load_config
     from dettoolkit.engine import evaluate, train
@@ -57,5 +60,5 @@ def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_o
     cfg = load_config(config_file, overrides)
     cfg.OUTPUT_DIR = cfg.OUTPUT_DIR or f"runs/{Path(config_file).stem}"
     if eval_only:
-        return evaluate(cfg, resume)
-    return train(cfg, resume)
+        return evaluate(cfg, resume, offline)
+    return train(cfg, resume, offline)

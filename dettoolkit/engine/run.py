@@ -12,7 +12,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from dettoolkit.checkpoint import load_pretrained, load_weights
+from dettoolkit.checkpoint import fetch, load_pretrained, load_weights
 from dettoolkit.config import dump_config
 from dettoolkit.data import build_dataset, build_train_dataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
@@ -61,12 +61,13 @@ class Run:
         return dump_config(self.cfg)
 
 
-def train(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
+def train(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[str, float]:
     """Train and evaluate as ``cfg`` says; in several processes, each calls it.
 
     Args:
         cfg: from :func:`dettoolkit.config.load_config`.
         resume: go on from the newest checkpoint of ``OUTPUT_DIR``.
+        offline: never use the network; weights are files, or downloaded already.
 
     Returns:
         The numbers of the last evaluation; empty without one.
@@ -76,18 +77,18 @@ def train(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     """
     folder = RunFolder.for_training(cfg.OUTPUT_DIR or _OUTPUT_DIR, resume)
     with taken_back(folder):
-        trainer = _ready_to_train(cfg, folder)
+        trainer = _ready_to_train(cfg, folder, offline)
     with logged_failure():
         trainer.train()
     logger.info("the run is in %s", folder.path)
     return trainer.latest_evaluation
 
 
-def _ready_to_train(cfg: CfgNode, folder: RunFolder) -> Trainer:
+def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
     dataset = build_train_dataset(cfg)
     run = _prepare(cfg, folder, [dataset.info])
     if not folder.resumes:
-        load_pretrained(run.model, run.cfg)
+        load_pretrained(run.model, run.cfg, offline)
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
     checkpointer = Checkpointer(folder, run.config_text, dataset.info)
@@ -100,7 +101,7 @@ def _ready_to_train(cfg: CfgNode, folder: RunFolder) -> Trainer:
     return trainer
 
 
-def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
+def evaluate(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[str, float]:
     """Evaluate the weights of ``MODEL.WEIGHTS``, or of the run folder's newest checkpoint; in several processes, each calls it.
 
     What the run itself has written stays: a folder with a report gets the new one, the predictions and the config in the
@@ -109,6 +110,7 @@ def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     Args:
         cfg: from :func:`dettoolkit.config.load_config`; ``DATASETS.TRAIN`` is not read.
         resume: take the run folder's checkpoint, even if there are ``MODEL.WEIGHTS``.
+        offline: never use the network; weights are files, or downloaded already.
 
     Returns:
         The numbers, with the names that ``metrics.jsonl`` has.
@@ -123,6 +125,7 @@ def evaluate(cfg: CfgNode, resume: bool = False) -> dict[str, float]:
     weights = str(folder.newest_checkpoint()) if of_run else cfg.MODEL.WEIGHTS
     output = folder.for_another_evaluation()
     with taken_back(output):
+        weights = str(fetch(weights, offline))
         run = _prepare(cfg, output, classes_of_checkpoint(weights))
         if of_run:
             tell_other_settings(run.cfg, folder)

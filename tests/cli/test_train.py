@@ -114,3 +114,15 @@ def test_the_script_is_the_command(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "Did you mean 'SEED'?" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--eval-only"]])
+def test_offline_asks_nobody_for_weights(
+    mode: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FVCORE_CACHE", str(tmp_path / "cache"))
+    weights = ["MODEL.WEIGHTS", "https://example.invalid/detector.pth"]
+    assert _train(*mode, "--offline", "OUTPUT_DIR", str(tmp_path / "run"), *weights) == 2
+    refusal = capfd.readouterr().err
+    assert "https://example.invalid/detector.pth: not downloaded yet, and the network may not be used" in refusal
+    assert str(tmp_path / "cache") in refusal  # where the file may be put
