@@ -35,7 +35,7 @@ def test_both_have_the_numbers_of_all_images(monkeypatch: pytest.MonkeyPatch) ->
     labels[1][:] = -1  # a level without positives
     labels[0][2:] = -1  # nor has the second process any
     (alone,) = _observe(logits, labels, [[0, 1, 2, 3]])["processes"]
-    both = launch(_observe, (logits, labels, [[0, 1], [2, 3]]), num_gpus=2, device="cpu", timeout=timedelta(seconds=60))[
+    both = launch(_observe, (logits, labels, [[0, 1], [2, 3]]), num_gpus=2, device="cpu", timeout=timedelta(seconds=240))[
         "processes"
     ]
     assert both[0]["all"] == both[1]["all"]
