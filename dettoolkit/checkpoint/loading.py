@@ -55,13 +55,13 @@ def load_weights(
         CheckpointError: the file cannot be read, or does not fit; missing, unknown and mismatched names are listed.
     """
     weights = _open(source, model, offline)
-    state = _in_our_names(weights)
-    if all(key.startswith(_BACKBONE) for key in state):
+    known, unknown = _in_our_names(weights)
+    if all(key.startswith(_BACKBONE) for key in known):
         target, into = getattr(model, "backbone", model), "its backbone" if hasattr(model, "backbone") else "the model"
-        report = _load(target, _adapted(weights, _without_prefix(state), target), weights, strict)
+        report = _load(target, _adapted(_without_prefix(known), target) | unknown, weights, strict)
     else:
         classes_of = (model, classification_layer, other_classes)
-        into, report = "the model", _load(model, state, weights, strict, classes_of)
+        into, report = "the model", _load(model, known | unknown, weights, strict, classes_of)
     logger.info("%s (%s): %d tensors loaded into %s", weights.name, weights.kind, len(report.loaded), into)
     warn_of_other_input(weights, model)
     return report
@@ -133,20 +133,20 @@ def _load_backbone(
         weights = _open(source, backbone, offline)
     of_detector = {key: value for key, value in weights.state.items() if key.startswith(_BACKBONE)}
     part = replace(weights, state=of_detector or weights.state)
-    state = _in_our_names(part)
-    if any(key.startswith(_BACKBONE) for key in state):  # torchvision counts the pyramid as a part of its backbones
-        state = {key: value for key, value in state.items() if not key.startswith(("neck.", "head."))}
-    report = _load(backbone, _adapted(part, _without_prefix(state), backbone), part)
+    known, unknown = _in_our_names(part)
+    if any(key.startswith(_BACKBONE) for key in known):  # elsewhere the pyramid counts as a part of the backbone
+        known = {key: value for key, value in known.items() if not key.startswith("neck.")}
+    report = _load(backbone, _adapted(_without_prefix(known), backbone) | unknown, part)
     logger.info("%s (%s): %d tensors loaded into the backbone", weights.name, weights.kind, len(report.loaded))
     return report, weights
 
 
-def _in_our_names(weights: WeightSource) -> dict[str, Any]:
-    """Return the tensors by our names, and by their own those that no rule knows."""
+def _in_our_names(weights: WeightSource) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the tensors by our names, and those that no rule knows by their own."""
     done = weights.to_dettoolkit()
     if done.problems:
         raise CheckpointError(f"{weights.name} ({weights.kind}) cannot be used here: {done.problems[0]}.")
-    return done.state | {name: weights.state[name] for name in done.unknown}
+    return done.state, {name: weights.state[name] for name in done.unknown}
 
 
 def _without_prefix(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,13 +190,13 @@ def _settle_classes(report: LoadReport, model: nn.Module, layer: str, other_clas
     return replace(report, mismatched=(), reinitialised=tuple(bad.name for bad in report.mismatched))
 
 
-def _adapted(weights: WeightSource, state: dict[str, Any], backbone: nn.Module) -> dict[str, Any]:
-    """Turn the first convolution of another toolkit's backbone into one for C channels: each the mean over RGB, times 3 / C.
+def _adapted(state: dict[str, Any], backbone: nn.Module) -> dict[str, Any]:
+    """Turn a first convolution for three channels into one for C: each gets the mean over the three, times 3 / C.
 
     The response to a gray image, the same value in all channels, stays what it was.
     """
     weight, wanted = state.get("conv1.weight"), backbone.state_dict().get("conv1.weight")
-    if weights.is_dettoolkit or weight is None or wanted is None or weight.shape[1] != 3 or wanted.shape[1] == 3:
+    if weight is None or wanted is None or weight.shape[1] != 3 or wanted.shape[1] == 3:
         return state
     channels = wanted.shape[1]
     logger.info("first convolution adapted from 3 to %d channels", channels)

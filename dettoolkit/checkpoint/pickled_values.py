@@ -121,8 +121,11 @@ class Resolver:
             return torch.empty(0, dtype=stored.dtype).set_(stored.untyped())
 
     def tensor(self, state: Any, storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> Tensor:
-        """Return a tensor: torch refuses one that reaches out of its storage."""
-        return self.resolve(storage).as_strided(size, stride, offset).clone()
+        """Return a tensor that shares its storage; torch refuses one that reaches out of it."""
+        flat = self.resolve(storage)
+        if math.prod(size) > flat.numel():  # with strides of 0 it could be of any size
+            raise ValueError(f"a tensor of shape {size} in a storage of {flat.numel()}")
+        return flat.as_strided(size, stride, offset)
 
     def parameter(self, state: Any, data: Any, *rest: Any) -> Tensor:
         """Return a parameter as the tensor that it is."""

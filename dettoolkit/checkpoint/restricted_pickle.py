@@ -50,7 +50,7 @@ def load(content: bytes, name: str) -> Any:
     try:
         if damage is not None:
             raise damage
-        return Resolver(len(content)).resolve(value)
+        return Resolver(2 * len(content)).resolve(value)  # twice: bytes that are written as text, and what is made of them
     except CheckpointError as error:
         raise CheckpointError(f"{name} is not read: {error}. Accepted: pickles of {ADMITTED}.") from None
     except _DAMAGE as error:

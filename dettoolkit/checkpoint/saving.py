@@ -6,9 +6,9 @@ import errno
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -40,11 +40,24 @@ def write(path: str | Path, data: Mapping[str, Any]) -> None:
             f"{path} was not written: checkpoints hold tensors and plain data only, got {listed(refused, 10)}. "
             "Convert each to a tensor, number, text, list or dict."
         )
+    write_whole(path, lambda file: torch.save(data, file))
+
+
+def write_whole(path: Path, write_to: Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name beside ``path``, flush it to the disk and rename it.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        write_to: writes the content into an open file.
+
+    Raises:
+        CheckpointError: the file cannot be written; what was there before is unchanged.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            torch.save(data, file)
+            write_to(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -16,6 +16,7 @@ from dettoolkit.errors import CheckpointError, listed
 DETTOOLKIT = "dettoolkit"
 
 _INSIDE = {"model": "checkpoint", "state_dict": "state dict", "blobs": "state dict"}  # where weights lie in a file
+_LABELS = {"__author__", "matching_heuristics"}  # what Detectron2 says of its weights, no content of their own
 _WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put in front of names
 
 
@@ -29,6 +30,7 @@ class WeightSource:
         kind: what the file is, in words.
         state: tensors by name.
         author: what the file says of where it is from; empty where it says nothing.
+        beside: what else there is in the file, by its keys.
     """
 
     name: str
@@ -36,6 +38,7 @@ class WeightSource:
     kind: str
     state: dict[str, Tensor]
     author: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def is_dettoolkit(self) -> bool:
@@ -70,11 +73,12 @@ def recognise(data: Mapping[str, Any], name: str, own_names: Container[str] = ()
     Raises:
         CheckpointError: there are no weights in it, or something else among another toolkit's weights.
     """
-    kind, state = "state dict", data
-    for key, inside in _INSIDE.items():
-        if isinstance(data.get(key), Mapping):
-            kind, state = inside, data[key]
-            break
+    inside = next((key for key in _INSIDE if isinstance(data.get(key), Mapping)), None)
+    kind, state = ("state dict", data) if inside is None else (_INSIDE[inside], data[inside])
+    author, beside = (
+        str(data.get("__author__", "")),
+        () if inside is None else tuple(key for key in data if key != inside and key not in _LABELS),
+    )
     if not state or not any(isinstance(value, (Tensor, np.ndarray)) for value in state.values()):
         raise CheckpointError(
             f"{name} has no weights: expected names and tensors, or those under the key 'model'; its keys: {listed(data, 10)}."
@@ -87,8 +91,8 @@ def recognise(data: Mapping[str, Any], name: str, own_names: Container[str] = ()
         found = module.kind(tensors)
         if found is not None and not all(key in own_names for key in tensors):
             _check_tensors(name, found, tensors)
-            return WeightSource(name, format_name, found, tensors, str(data.get("__author__", "")))
-    return WeightSource(name, DETTOOLKIT, kind, tensors)
+            return WeightSource(name, format_name, found, tensors, author, beside)
+    return WeightSource(name, DETTOOLKIT, kind, tensors, author, beside)
 
 
 def _check_tensors(name: str, kind: str, state: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ _COMMANDS = {
     "draw-predictions": "draw what a run found on its test pictures",
     "config": "print a config as it resolves, or explain one key of it",
     "convert-config": "turn a RetinaNet config of Detectron2 into one of ours",
+    "convert-checkpoint": "turn weights of other toolkits into ours, and back",
     "visualize-data": "draw training samples as the model gets them",
     "analyze-model": "count parameters, FLOPs and activations",
     "collect-env": "print what a bug report needs",
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
         description="Train, understand and ship a dense object detector.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:<18}{words}" for name, words in _COMMANDS.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:<20}{words}" for name, words in _COMMANDS.items()),
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("command", type=_command, metavar="COMMAND", help="dettoolkit COMMAND --help says more")

@@ -1,11 +1,13 @@
 """caffe2: the ImageNet backbones of MSRA and FAIR, as Detectron and Detectron2 start from (``R-50.pkl``, ``X-101-32x8d.pkl``).
 
-Their batch norms are folded: a scale and a shift alone, to which ours are mean 0 and variance 1.
+Their batch norms are written in three ways: folded into scale and shift (``_bn_s``, ``_bn_b``; to us, mean 0 and variance 1),
+with statistics beside them (``_bn_rm``, ``_bn_riv``, which is the variance all the same), or by the words of the files that
+Detectron2 has today (``_bn_gamma``, ``_bn_beta``, ``_bn_running_mean``, ``_bn_running_var``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +23,8 @@ _PLACES = [  # of convolutions, of their norms, and both in our names
     ("res{s+1}_{b}_branch2b", "layer{s}.{b}.conv2", "layer{s}.{b}.bn2"),
     ("res{s+1}_{b}_branch2c", "layer{s}.{b}.conv3", "layer{s}.{b}.bn3"),
 ]
-_NORM = [("s", "weight"), ("b", "bias"), ("rm", "running_mean"), ("riv", "running_var")]
+_SHORT = [("s", "weight"), ("b", "bias"), ("rm", "running_mean"), ("riv", "running_var")]
+_LONG = [("gamma", "weight"), ("beta", "bias"), ("running_mean", "running_mean"), ("running_var", "running_var")]
 _HARMLESS = [
     (r"(fc1000|pred)_[wb]", "the classifier of ImageNet's classes"),
     (r".*_momentum", "the optimizer's"),
@@ -41,47 +44,44 @@ def to_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = No
         state: tensors by name.
         anchors: of no use for a backbone.
     """
-    done = rename(state, _table("gn" if any(name.endswith("_gn_s") for name in state) else "bn").ours, _HARMLESS)
+    done = rename(state, _table("gn" if "conv1_gn_s" in state else "bn").ours, _HARMLESS)
     for name, new in done.renamed.items():
         if name.endswith("_bn_s"):
-            norm, scale, reason = new.removesuffix(".weight"), done.state[new], "the file has scale and shift alone"
+            norm, scale = new.removesuffix(".weight"), done.state[new]
             for parameter, value in (("running_mean", 0.0), ("running_var", 1 - _EPSILON)):
                 if f"{norm}.{parameter}" not in done.state:
-                    done.fill(f"{norm}.{parameter}", torch.full_like(scale, value), reason)
+                    done.fill(f"{norm}.{parameter}", torch.full_like(scale, value), "folded into scale and shift")
     return done
 
 
 def from_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = None) -> Conversion:
-    """Return a backbone of ours under caffe2's names, its batch norms folded.
+    """Return a backbone of ours under caffe2's names.
 
     Args:
         state: tensors by name.
         anchors: of no use for a backbone.
     """
     norms = [name.removesuffix(".running_mean") for name in state if name.endswith(".running_mean")]
-    folded = dict(state)
-    for norm in norms:
-        if norm.startswith("backbone."):
-            folded[f"{norm}.weight"], folded[f"{norm}.bias"] = _fold(state, norm)
-    reason = "folded into scale and shift"
-    statistics = [(rf"backbone\..*\.{name}", reason) for name in ("running_mean", "running_var", "num_batches_tracked")]
-    return rename(folded, _table("bn" if norms else "gn").theirs, statistics)
+    harmless = [(r"backbone\..*\.num_batches_tracked", "of no use for a norm whose statistics stay")]
+    folded = all(_is_folded(state[f"{norm}.running_mean"], state[f"{norm}.running_var"]) for norm in norms)
+    if folded:
+        harmless.append((r"backbone\..*\.running_(mean|var)", "folded into scale and shift"))
+    done = rename(state, _table("bn" if norms else "gn", _SHORT if folded else _LONG).theirs, harmless)
+    if done.unknown:
+        done.problems.append("in caffe2's names only ResNets are written")
+    return done
 
 
-def _fold(state: Mapping[str, Tensor], norm: str) -> tuple[Tensor, Tensor]:
-    """Return the scale and the shift that do what a batch norm does in evaluation."""
-    weight, bias, mean, variance = (
-        state[f"{norm}.{name}"].double() for name in ("weight", "bias", "running_mean", "running_var")
-    )
-    scale = weight / (variance + _EPSILON).sqrt()
-    return tuple(value.to(state[f"{norm}.weight"].dtype) for value in (scale, bias - mean * scale))  # type: ignore[return-value]
+def _is_folded(mean: Tensor, variance: Tensor) -> bool:
+    return not mean.any() and torch.equal(variance, torch.full_like(variance, 1 - _EPSILON))
 
 
-def _table(norm: str) -> NameTable:
-    """Return the table of a backbone with norms ``bn`` or ``gn``; the stem's batch norm has a name of its own."""
+def _table(norm: str, first: Sequence[tuple[str, str]] = _SHORT) -> NameTable:
+    """Return the table of a backbone with norms ``bn`` or ``gn``; ``first`` are their parameters' names on the way out."""
     stem = "res_conv1_bn" if norm == "bn" else "conv1_gn"
-    rows = [("conv1_w", "conv1.weight"), *((f"{stem}_{theirs}", f"bn1.{ours}") for theirs, ours in _NORM)]
+    parameters = [*first, *_SHORT, *_LONG]
+    rows = [("conv1_w", "conv1.weight"), *((f"{stem}_{theirs}", f"bn1.{ours}") for theirs, ours in parameters)]
     for place, convolution, its_norm in _PLACES:
         rows.append((f"{place}_w", f"{convolution}.weight"))
-        rows += [(f"{place}_{norm}_{theirs}", f"{its_norm}.{ours}") for theirs, ours in _NORM]
+        rows += [(f"{place}_{norm}_{theirs}", f"{its_norm}.{ours}") for theirs, ours in parameters]
     return NameTable((theirs, f"backbone.{ours}") for theirs, ours in rows)

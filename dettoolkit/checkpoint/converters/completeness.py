@@ -2,8 +2,8 @@
 
 The rule: a ResNet has the stages of depth 18, 34, 50, 101 or 152, the smallest that has room for the blocks there are, and
 each convolution has a norm like the others'. A pyramid has all levels from its first to P5 and to the last extra one. Both
-towers have all convolutions up to the highest number, each with a norm where one has. What nothing in the names points to
-(whether there should be extra levels or a longer tower) only a config can tell.
+towers have all convolutions up to the highest number, each with a norm where one has. RetinaNets of other toolkits have the
+levels to P7. What nothing in the names points to (a longer tower, say) only the config of the model can tell.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ _STATISTICS = ("running_mean", "running_var")
 _LAST_STAGE = 5
 
 
-def missing_names(names: Collection[str]) -> list[str]:
+def missing_names(names: Collection[str], other_toolkit: bool) -> list[str]:
     """Return the names that should be there and are not.
 
     Args:
-        names: of a detector's tensors, or of a backbone's alone, in our names; other backbones than ResNets are not checked.
+        names: of a detector's tensors, or of a backbone's alone, in our names.
+        other_toolkit: whether they are another toolkit's: a RetinaNet with a ResNet and P3 to P7, or a ResNet. Of our own
+            models only the parts are checked that these names belong to.
     """
-    expected = list(_resnet(names)) if "backbone.layer1.0.conv1.weight" in names else []
-    if not all(name.startswith("backbone.") for name in names):
-        expected += [*_neck(names), *_head(names)]
+    detector = other_toolkit and not all(name.startswith("backbone.") for name in names)
+    expected = list(_resnet(names)) if other_toolkit or "backbone.layer1.0.conv1.weight" in names else []
+    if detector or any(name.startswith("neck.lateral.P") for name in names):
+        expected += _neck(names, last=7 if detector else 5)
+    if detector or any(name.startswith("head.classification") for name in names):
+        expected += _head(names)
     return [name for name in expected if name not in names]
 
 
@@ -47,13 +52,13 @@ def _resnet(names: Collection[str]) -> Iterator[str]:
                 yield from (f"{its_norm}.{parameter}" for parameter in norm)
 
 
-def _neck(names: Collection[str]) -> Iterator[str]:
+def _neck(names: Collection[str], last: int) -> Iterator[str]:
     found = [re.fullmatch(r"neck\.(\w+)\.P(\d)\..*", name) for name in names]
     levels = {(match[1], int(match[2])) for match in found if match}
     merged = [level for part, level in levels if part != "extra"]
     norm = _parameters(names, r"neck\.\w+\.P\d\.1\.")
     convolution = ("weight",) if norm else _AFFINE
-    first, last = min(merged, default=3), max((level for _, level in levels), default=0)
+    first, last = min(merged, default=3), max([last, *(level for _, level in levels)])
     places = [f"neck.{part}.P{level}" for level in range(first, _LAST_STAGE + 1) for part in ("lateral", "output")]
     for place in places + [f"neck.extra.P{level}" for level in range(_LAST_STAGE + 1, last + 1)]:
         yield from (f"{place}.0.{parameter}" for parameter in convolution)

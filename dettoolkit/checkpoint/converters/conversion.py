@@ -35,7 +35,10 @@ class Conversion:
 
 
 def rename(
-    state: Mapping[str, Any], new_name: Callable[[str], str | None], harmless: Iterable[tuple[str, str]] = ()
+    state: Mapping[str, Any],
+    new_name: Callable[[str], str | None],
+    harmless: Iterable[tuple[str, str]] = (),
+    left_out: Mapping[str, str] | None = None,
 ) -> Conversion:
     """Return the tensors under the names that ``new_name`` gives them.
 
@@ -43,10 +46,11 @@ def rename(
         state: tensors by name.
         new_name: the new name, or None where there is none.
         harmless: (regular expression, reason) of names that are left out on purpose.
+        left_out: name -> reason of further ones.
     """
-    done, reasons = Conversion(), list(harmless)
+    done, reasons, by_name = Conversion(), list(harmless), left_out or {}
     for name, value in state.items():
-        reason = next((reason for pattern, reason in reasons if re.fullmatch(pattern, name)), None)
+        reason = by_name.get(name) or next((reason for pattern, reason in reasons if re.fullmatch(pattern, name)), None)
         new = None if reason else new_name(name)
         if reason is not None:
             done.left_over[name] = reason

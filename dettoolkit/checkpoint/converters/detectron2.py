@@ -7,7 +7,7 @@ from typing import Any
 
 from dettoolkit.checkpoint.converters.conversion import Conversion, rename
 from dettoolkit.checkpoint.converters.names import NameTable, prefixed
-from dettoolkit.checkpoint.converters.norms import other_groups, spread_over_levels, without_repeated
+from dettoolkit.checkpoint.converters.norms import other_groups, repeated, spread_over_levels
 
 _RESNET = [
     ("stem.conv1.norm.*", "bn1.*"),
@@ -79,7 +79,7 @@ def from_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = 
     norms = any(name.startswith("head.classification_tower.norms.") for name in state)
     backbone_only = all(name.startswith("backbone.") for name in state)
     table = NameTable(prefixed(_RESNET, "", "backbone.")) if backbone_only else _detector(norms)
-    done = rename(without_repeated(state, shared=("weight", "bias")), table.theirs)
+    done = rename(state, table.theirs, left_out=repeated(state, shared=("weight", "bias")))
     done.problems += other_groups(state)
     levels = sorted({name.split(".")[2] for name in state if name.startswith("neck.extra.")})
     if levels not in ([], ["P6", "P7"]):

@@ -34,45 +34,46 @@ def spread_over_levels(done: Conversion) -> None:
                     done.fill(f"{norm}.levels.{level}.{parameter}", value, "the levels share it in the file")
 
 
-def without_repeated(state: Mapping[str, Any], shared: Container[str] = PARAMETERS) -> dict[str, Any]:
-    """Return our state without the parameters of a tower's norm that are those of level 0, bit by bit.
+def repeated(state: Mapping[str, Any], shared: Container[str] = PARAMETERS) -> dict[str, str]:
+    """Return the parameters of the towers' norms that are those of level 0, bit by bit, and so need not be written.
 
     Args:
         state: tensors under our names.
         shared: the parameters that the other toolkit has once for all levels.
+
+    Returns:
+        Name -> reason.
     """
-    repeated = set()
+    found = {}
     for norm, levels in _by_level(state).items():
         for level, parameters in levels.items():
             for parameter, value in parameters.items() if level else ():
                 if parameter in shared and torch.equal(levels.get(0, {}).get(parameter, torch.empty(0)), value):
-                    repeated.add(f"{norm}.levels.{level}.{parameter}")
-    return {name: value for name, value in state.items() if name not in repeated}
+                    found[f"{norm}.levels.{level}.{parameter}"] = "the same as at level 0, and shared by the levels there"
+    return found
+
+
+def biases_before_norms(state: Mapping[str, Any]) -> list[str]:
+    """Return the names of the biases of the towers' convolutions that a norm follows: elsewhere these have none."""
+    found = [match for name in state if (match := _TOWER_CONVOLUTION.fullmatch(name))]
+    return [f"{m[1]}.convs.{m[2]}.bias" for m in found if f"{m[1]}.norms.{m[2]}.levels.0.weight" in state]
 
 
 def fill_biases(done: Conversion) -> None:
     """Give the convolutions of a tower a bias of zero where the other toolkit has none, because a norm follows."""
-    for name, weight in list(done.state.items()):
-        found = _TOWER_CONVOLUTION.fullmatch(name)
-        bias = name.replace("weight", "bias")
-        if found is not None and bias not in done.state and f"{found[1]}.norms.{found[2]}.levels.0.weight" in done.state:
-            done.fill(bias, torch.zeros(len(weight), dtype=weight.dtype), "zero: the format has no bias before a norm")
+    for bias in biases_before_norms(done.state):
+        if bias not in done.state:
+            weight = done.state[bias.replace("bias", "weight")]
+            done.fill(bias, torch.zeros(len(weight), dtype=weight.dtype), "zero: the format has none before a norm")
 
 
-def without_zero_biases(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our state without the biases of zero before the norms of the towers."""
-    zeros = set()
-    for name in state:
-        found = _TOWER_CONVOLUTION.fullmatch(name)
-        bias = name.replace("weight", "bias")
-        if (
-            found is not None
-            and bias in state
-            and f"{found[1]}.norms.{found[2]}.levels.0.weight" in state
-            and not state[bias].any()
-        ):
-            zeros.add(bias)
-    return {name: value for name, value in state.items() if name not in zeros}
+def zero_biases(state: Mapping[str, Any]) -> dict[str, str]:
+    """Return the biases before the norms of the towers that are zero, and so need not be written: name -> reason."""
+    found = {}
+    for bias in biases_before_norms(state):
+        if bias in state and not state[bias].any():
+            found[bias] = "zero, and not written before a norm"
+    return found
 
 
 def other_groups(state: Mapping[str, Any]) -> list[str]:

@@ -9,11 +9,12 @@ from dettoolkit.checkpoint.converters.anchor_order import ratios_first, sizes_fi
 from dettoolkit.checkpoint.converters.conversion import Conversion, rename
 from dettoolkit.checkpoint.converters.names import NameTable, prefixed
 from dettoolkit.checkpoint.converters.norms import (
+    biases_before_norms,
     fill_biases,
     other_groups,
+    repeated,
     spread_over_levels,
-    without_repeated,
-    without_zero_biases,
+    zero_biases,
 )
 
 RESNET = [
@@ -81,8 +82,11 @@ def from_dettoolkit(state: Mapping[str, Any], anchors: tuple[int, int] | None = 
     if all(name.startswith("backbone.") for name in state):
         return rename(state, NameTable(prefixed(RESNET, "", "backbone.")).theirs)
     merged = [int(name.split(".")[2][1:]) for name in state if name.startswith("neck.lateral.P")]
-    expressible = without_zero_biases(without_repeated(state))
-    done = rename(ratios_first(expressible, anchors), _detector(first=min(merged, default=3)).theirs)
+    table, left_out = _detector(first=min(merged, default=3)), repeated(state) | zero_biases(state)
+    no_place = set(biases_before_norms(state))
+    done = rename(
+        ratios_first(state, anchors), lambda name: None if name in no_place else table.theirs(name), left_out=left_out
+    )
     done.problems += [*other_groups(state), *_not_torchvisions(state)]
     return done
 

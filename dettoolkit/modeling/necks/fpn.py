@@ -27,6 +27,8 @@ class FPN(nn.Module):
         levels: first and last pyramid level, within 2..7.
         extra_levels_from: what P6 is made of: C5 (the paper, Detectron2) or P5 (torchvision's first RetinaNet).
         norm: norm after each convolution: none, GN, BN or SyncBN.
+        relu_between_extra_levels: whether a further extra level is made of the rectified level below (the paper,
+            Detectron2, torchvision), or of the level as it is (MMDetection's RetinaNets).
 
     Raises:
         ValueError: levels out of order, or that the backbone cannot give.
@@ -40,6 +42,7 @@ class FPN(nn.Module):
         levels: tuple[int, int] = (3, 7),
         extra_levels_from: Literal["C5", "P5"] = "C5",
         norm: NormName = "none",
+        relu_between_extra_levels: bool = True,
     ) -> None:
         super().__init__()
         first, last = levels
@@ -51,6 +54,7 @@ class FPN(nn.Module):
         self._merged = list(range(first, min(last, backbone_last) + 1))
         self._extra = list(range(backbone_last + 1, last + 1))
         self._extra_levels_from = extra_levels_from
+        self._relu_between = relu_between_extra_levels
         self._top = f"C{backbone_last}"
         bias = norm == "none"
         self.lateral = nn.ModuleDict()
@@ -86,6 +90,6 @@ class FPN(nn.Module):
         maps = [self.output[f"P{level}"](merged[level]) for level in self._merged]
         x = features[self._top] if self._extra_levels_from == "C5" else maps[-1]
         for index, level in enumerate(self._extra):
-            x = self.extra[f"P{level}"](functional.relu(x) if index else x)
+            x = self.extra[f"P{level}"](functional.relu(x) if index and self._relu_between else x)
             maps.append(x)
         return maps

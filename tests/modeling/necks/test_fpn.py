@@ -63,6 +63,14 @@ def test_maps_are_torchvisions(size: tuple[int, int], extra_from: Any) -> None:
 
 
 @torch.no_grad()
+def test_p7_may_be_made_of_p6_as_it_is() -> None:
+    neck = FPN(CHANNELS, STRIDES, 12, (3, 7), "C5", relu_between_extra_levels=False)
+    p6, p7 = neck(features())[3:]
+    assert (p6 < 0).any()
+    torch.testing.assert_close(p7, nn.functional.conv2d(p6, neck.extra["P7"][0].weight, stride=2, padding=1))
+
+
+@torch.no_grad()
 def test_maps_without_extra_levels_are_torchvisions() -> None:
     neck, maps = with_biases(FPN(CHANNELS, STRIDES, 16, (2, 5))), features()
     for x, wanted in zip(neck(maps), by_torchvision(neck, maps, list(CHANNELS), None), strict=True):
