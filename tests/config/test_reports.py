@@ -61,7 +61,8 @@ def test_a_misspelt_name_is_reported_with_the_nearest(rows, text, row):
         ("SOLVER: {AMP: off}", "SOLVER.AMP (config.yaml:1): expected 'none' or 'bf16' or 'fp16', got 'off' (a string)."),
         (
             "SOLVER: {LENGTH: 12epochs}",
-            "SOLVER.LENGTH (config.yaml:1): expected at least one iteration (90000), or epochs ('12ep'), got '12epochs' (a",
+            "SOLVER.LENGTH (config.yaml:1): expected at least one iteration (90000), or epochs ('12ep'), "
+            "got '12epochs' (a string).",
         ),
         (
             "SOLVER: {WARMUP: {FACTOR: 2}}",

@@ -223,7 +223,8 @@ def test_an_unreadable_image_is_reported_by_name_and_without_a_traceback(noise, 
     loader = train_loader(dataset, num_workers=num_workers, start_method="fork" if num_workers else None)
     with pytest.raises(DataError) as caught:
         take(loader, 2)
-    assert str(caught.value) == "3.png: is truncated"
+    hint = "Repair the file, or set DATASETS.ON_BAD: drop to leave out what is broken."
+    assert str(caught.value) == f"3.png: is truncated. {hint}"
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
