@@ -32,7 +32,7 @@ _HEAD = [
 _TOWER = [
     ("conv.{n}.0.*", "convs.{n}.*"),
     ("conv.{n}.1.*", "norms.{n}.levels.0.*"),
-    ("conv.{n}.*", "convs.{n}.*"),  # before torchvision 0.14, as are names without the .0 in the pyramid
+    ("conv.{2n}.*", "convs.{n}.*"),  # before torchvision 0.14, each with a ReLU behind it; its published weights are so named
 ]
 _HARMLESS = [(r"fc\.(weight|bias)", "the classifier of ImageNet's classes")]
 _BODY_NAMES = {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight"}
@@ -102,7 +102,7 @@ def _detector(first: int) -> NameTable:
     for theirs, ours in (("inner_blocks", "lateral"), ("layer_blocks", "output")):
         rows += [
             (f"{fpn}.{theirs}.{level}.{{m}}.*", f"neck.{ours}.P{{n}}.{{m}}.*"),
-            (f"{fpn}.{theirs}.{level}.*", f"neck.{ours}.P{{n}}.0.*"),
+            (f"{fpn}.{theirs}.{level}.*", f"neck.{ours}.P{{n}}.0.*"),  # before 0.14
         ]
     rows += prefixed(_TOWER, "head.classification_head.", "head.classification_tower.")
     return NameTable([*rows, *prefixed(_TOWER, "head.regression_head.", "head.box_tower.")])

@@ -34,8 +34,3 @@ def make_state() -> MakeState:
         return state
 
     return make
-
-
-def same(a: State, b: State) -> bool:
-    """Whether two states are equal bit by bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

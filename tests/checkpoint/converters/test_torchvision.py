@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -82,16 +83,19 @@ def test_the_order_of_torchvisions_anchors_is_as_taken_here() -> None:
 
 
 def test_names_from_before_0_14_are_known() -> None:
-    state = dict(theirs(detection.retinanet_resnet50_fpn).state_dict())
-    old = {
-        name.replace(".0.weight", ".weight").replace(".0.bias", ".bias")
-        if name.startswith(("backbone.fpn.inner", "backbone.fpn.layer")) or ".conv." in name
-        else name: value
-        for name, value in state.items()
-    }
-    assert "head.regression_head.conv.3.weight" in old
-    assert "backbone.fpn.layer_blocks.2.bias" in old
+    # those of its published weights: no inner .0, and towers that count the ReLUs
+    model = theirs(detection.retinanet_resnet50_fpn)
+    state = dict(model.state_dict())
+    old = {}
+    for name, value in state.items():
+        name = re.sub(r"(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.", name)
+        old[re.sub(r"\.conv\.(\d)\.0\.", lambda found: f".conv.{2 * int(found[1])}.", name)] = value
+    assert {"head.regression_head.conv.6.weight", "backbone.fpn.layer_blocks.2.bias"} <= old.keys()
     assert same(converter.to_dettoolkit(old).state, converter.to_dettoolkit(state).state)
+    for value in model.state_dict().values():
+        value.zero_()
+    model.load_state_dict(old)  # torchvision reads the old names too
+    assert same(dict(model.state_dict()), state)
 
 
 def test_four_merged_levels_begin_with_p2() -> None:
