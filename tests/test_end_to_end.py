@@ -81,6 +81,7 @@ def test_the_files_of_a_run(run: SimpleNamespace) -> None:
         "checkpoints/model_final.pth",
         "inference/tiny/predictions.json",
         "report/index.html",
+        "report/focal_loss.png",
     }
 
 
