@@ -15,6 +15,7 @@ from dettoolkit.checkpoint.weight_source import DETTOOLKIT, WeightSource, recogn
 from dettoolkit.errors import CheckpointError, listed
 
 FORMAT_NAMES = (*FORMATS, DETTOOLKIT)
+_OUR_PARTS = ("backbone.", "neck.", "head.", "criterion.")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ def convert(
         model_state: of a model of ours that the weights have to fit; None: what is missing is told by the names.
 
     Raises:
-        CheckpointError: there are no weights in it, or those of another toolkit than given.
+        CheckpointError: there are no weights in it, those of another toolkit than given, or of none that is known.
     """
     source = recognise(data, name)
+    if source.is_dettoolkit and model_state is None:
+        _check_ours(source)
     if given is not None and source.format != given:
         raise CheckpointError(f"{name} is no file of {given}: by its names it is of {source.format} ({source.kind}).")
     inward = source.to_dettoolkit(anchors)
@@ -97,6 +100,16 @@ def convert(
         missing=missing,
         problems=problems,
     )
+
+
+def _check_ours(source: WeightSource) -> None:
+    """Refuse names that no toolkit has; with a model to compare with, that is seen without guessing."""
+    others = [name for name in source.state if not name.startswith(_OUR_PARTS)]
+    if others:
+        raise CheckpointError(
+            f"{source.name}: {len(others)} of {len(source.state)} tensors have names of no known toolkit: {listed(others, 5)}. "
+            f"Known are {listed(FORMAT_NAMES)}; a model with parts of its own can be compared by --config-file."
+        )
 
 
 def _outward(state: Mapping[str, Tensor], to: str, anchors: tuple[int, int] | None) -> Conversion:

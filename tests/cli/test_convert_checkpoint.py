@@ -166,3 +166,15 @@ def test_the_source_stays_as_it_is(state, tmp_path: Path) -> None:
     before = (tmp_path / "a.pkl").read_bytes()
     assert run(str(tmp_path / "a.pkl"), str(tmp_path / "b.pkl"), "--to", "detectron2") == 0
     assert (tmp_path / "a.pkl").read_bytes() == before
+
+
+@pytest.mark.parametrize("claim", [[], ["--from", "mmdetection"]])
+def test_names_of_no_known_toolkit_are_refused(
+    claim: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {"model.0.conv.weight": torch.ones(2, 2), "model.0.bn.weight": torch.ones(2)}, "epoch": 3}, "other.pt")
+    assert run("other.pt", "out.pth", *claim) == 2
+    told = capsys.readouterr().err
+    assert "2 of 2 tensors have names of no known toolkit: model.0.conv.weight, model.0.bn.weight" in told
+    assert not Path("out.pth").exists()
