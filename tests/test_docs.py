@@ -185,9 +185,9 @@ def check_command(line: str) -> None:
         parse(words[1].replace("-", "_"), words[2:])
     elif words[:3] == ["python", "-m", "pytest"]:
         assert all((ROOT / path).exists() for path in words[3:] if "my_" not in path), line
-    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+    elif words[0] == "python" and (benchmark := script_of_benchmark(words[1:])) is not None:
         options = [word for word in words[2:] if word.startswith("--")]
-        script = (ROOT / words[1]).read_text(encoding="utf-8")
+        script = benchmark.read_text(encoding="utf-8")
         assert all(f'"{option}"' in script for option in options), line
     elif words[0] in ("python", "torchrun"):
         (tool,) = (word for word in words if word.endswith(".py") and word.startswith("tools/"))
@@ -196,6 +196,15 @@ def check_command(line: str) -> None:
         parse(command[1].replace("-", "_"), words[words.index(tool) + 1 :])
     else:
         assert words[0] in ("git", "pip", "cd", "pre-commit"), line
+
+
+def script_of_benchmark(words: list[str]) -> Path | None:
+    """Return the file whose options a command's words are: ``benchmarks/x.py``, ``-m benchmarks.x`` or ``tools/benchmark.py``."""
+    if words[0] == "tools/benchmark.py":
+        return ROOT / "benchmarks/speed/__main__.py"
+    if words[0] == "-m" and words[1].startswith("benchmarks."):
+        return ROOT / words[1].replace(".", "/") / "__main__.py"
+    return ROOT / words[0] if words[0].startswith("benchmarks/") else None
 
 
 def parse(command: str, arguments: list[str]) -> None:
