@@ -199,7 +199,7 @@ def check_command(line: str) -> None:
 
 
 def script_of_benchmark(words: list[str]) -> Path | None:
-    """Return the file with the options of ``benchmarks/x.py``, ``-m benchmarks.x`` or ``tools/benchmark.py``; None for others."""
+    """Return the file with the options of ``benchmarks/x.py``, ``-m benchmarks.x`` or of the tool; None for others."""
     if words[0] == "tools/benchmark.py":
         return ROOT / "benchmarks/speed/__main__.py"
     if words[0] == "-m" and words[1].startswith("benchmarks."):
