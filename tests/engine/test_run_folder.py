@@ -129,7 +129,9 @@ def test_a_file_that_no_run_wrote_is_not_written_over(tmp_path: Path, name: str)
 
 def test_a_run_that_never_had_a_checkpoint_may_be_started_anew_in_its_folder(tmp_path: Path) -> None:
     RunFolder.for_training(str(tmp_path), resume=False).write_config("of the run")
-    RunFolder.for_training(str(tmp_path), resume=False)
+    again = RunFolder.for_training(str(tmp_path), resume=False)
+    assert again.path == tmp_path
+    assert not again.resumes
 
 
 def test_what_entering_a_new_folder_made_is_taken_back_and_its_number_is_free_again(tmp_path: Path) -> None:
