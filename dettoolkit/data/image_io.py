@@ -22,6 +22,7 @@ from iopath.common.file_io import g_pathmgr
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 
+from dettoolkit.data.planes import as_planes
 from dettoolkit.errors import DataError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # MPO, as phones write, is opened as a JPEG
@@ -69,7 +70,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         with _open(stream) as image:
             orientation = _orientation(image, stream)
             pixels = _decode_plain(data) if _is_plain(image) else _decode_any(image)
-    return _turned(pixels, orientation).contiguous()
+    return as_planes(_turned(pixels, orientation))
 
 
 def _size_from_header(path: str | os.PathLike[str]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import torch
 from torch.utils.data import DataLoader
 
@@ -16,7 +17,7 @@ from dettoolkit.structures import Batch
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes that prepare batches.
+    """The processes that prepare batches, in one thread each.
 
     Args:
         count: how many; 0: this process prepares them itself.
@@ -32,7 +33,12 @@ class Workers:
         """Return a loader of the source's batches, each worker two ahead at most."""
         several: dict[str, Any] = {}
         if self.count:
-            several = {"multiprocessing_context": self.start_method, "persistent_workers": True, "prefetch_factor": 2}
+            several = {
+                "multiprocessing_context": self.start_method,
+                "persistent_workers": True,
+                "prefetch_factor": 2,
+                "worker_init_fn": _in_one_thread,
+            }
         return DataLoader(
             source,
             batch_size=None,  # the source makes batches of lists of items
@@ -43,6 +49,13 @@ class Workers:
             generator=torch.Generator(),  # without one the loader draws from the global generator
             **several,
         )
+
+
+def _in_one_thread(worker: int) -> None:
+    """Keep a worker to one thread: the workers share the processors, and a forked one has none of its parent's threads."""
+    del worker
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)  # 0: no threads besides the one that calls
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import query_size
 from torchvision.transforms.v2.functional import resize, to_dtype
 from torchvision.tv_tensors import Image
 
+from dettoolkit.data.planes import enlarge, enlarges
 from dettoolkit.registry import TRANSFORMS
 
 
@@ -17,8 +19,8 @@ from dettoolkit.registry import TRANSFORMS
 class ResizeShortestEdge(v2.Transform):
     """Scales an image so that its shorter side has a given length, or less where the longer side would become too long.
 
-    Bilinear with antialiasing, as Pillow does it; uint8 stays uint8. torchvision's detectors do without antialiasing, round
-    sizes down and interpolate in float32.
+    Bilinear with antialiasing, as Pillow does it; uint8 stays uint8, within one grey level of interpolation in float32,
+    rounded. torchvision's detectors do without antialiasing, round sizes down and interpolate in float32.
 
     Args:
         sizes: lengths of the shorter side in pixels; of several, each image takes one at random.
@@ -65,4 +67,7 @@ class ResizeShortestEdge(v2.Transform):
         """Resize an image, boxes or masks (part of ``v2.Transform``)."""
         if self.dtype == "float32" and isinstance(inpt, Image):
             inpt = to_dtype(inpt, torch.float32)  # 0..255 as before
+        height, width = params["size"]
+        if isinstance(inpt, Image) and enlarges(inpt, (height, width)):
+            return Image(enlarge(inpt.as_subclass(Tensor), (height, width)))
         return self._call_kernel(resize, inpt, params["size"], antialias=self.antialias)
