@@ -60,37 +60,78 @@ class DenseDecoder:
     ) -> list[Detections]:
         """Return the detections of each image, in the pixels of the padded batch, clipped to the image.
 
+        All images are decoded together; only the removal of duplicates goes image by image, since one call for all would
+        have to shift images apart by distances that cost float32 the fractions of a pixel.
+
         Args:
-            predictions: what the head returned.
+            predictions: what the head returned, of any float dtype; scores and boxes are computed in float32.
             anchors: L tensors ``[R_l, 4]``.
             image_sizes: (height, width) of each image before padding.
         """
-        predictions = predictions.float()
-        return [self._image(predictions, index, anchors, size) for index, size in enumerate(image_sizes)]
-
-    def _image(self, predictions: DensePredictions, index: int, anchors: Sequence[Tensor], size: tuple[int, int]) -> Detections:
         levels = zip(predictions.logits, predictions.deltas, anchors, strict=True)
-        candidates = [self._level(logits[index], deltas[index], boxes) for logits, deltas, boxes in levels]
-        boxes, scores, labels = (torch.cat(parts) for parts in zip(*candidates, strict=True))
-        detections = Detections(boxes, scores, labels)
+        candidates = [self._level(*level) for level in levels]
+        image, logits, labels, deltas, boxes = (torch.cat(parts) for parts in zip(*candidates, strict=True))
+        order = torch.argsort(image, stable=True)  # by image, then by level, the best of a level first
+        order = order[logits[order] > self._threshold]
+        found = Detections(self.coder.decode(deltas[order], boxes[order]), logits[order].sigmoid(), labels[order])
+        counts = torch.bincount(image[order], minlength=len(image_sizes)).tolist()
+        parts = zip(found.boxes.split(counts), found.scores.split(counts), found.labels.split(counts), image_sizes, strict=True)
+        return [self._image(Detections(*each), size) for *each, size in parts]
+
+    @property
+    def _threshold(self) -> float:
+        # sigmoid grows with its logit: the threshold is put to the logits, and only survivors get a score
+        return math.log(self.score_threshold / (1 - self.score_threshold)) if self.score_threshold else -math.inf
+
+    def _level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return image, logit, label, deltas and anchor of the candidates of all images, images in turn, best first."""
+        num_anchors, num_classes = logits.shape[1:]
+        select = _above if logits.device.type == "cpu" else _top
+        best, position = select(logits.flatten(1), self._threshold, self.candidates_per_level)
+        rows, labels = position // num_classes, position % num_classes
+        return rows // num_anchors, best, labels, deltas.flatten(0, 1)[rows].float(), anchors[rows % num_anchors]
+
+    def _image(self, candidates: Detections, size: tuple[int, int]) -> Detections:
         if self.clip == "before_nms":
-            detections = self._clipped(detections, size)
-        detections = detections[self.nms(detections.boxes, detections.scores, detections.labels)[: self.max_detections]]
-        return detections if self.clip == "before_nms" else self._clipped(detections, size)
+            candidates = self._clipped(candidates, size)
+        found = candidates[self.nms(candidates.boxes, candidates.scores, candidates.labels)[: self.max_detections]]
+        return found if self.clip == "before_nms" else self._clipped(found, size)
 
     def _clipped(self, detections: Detections, size: tuple[int, int]) -> Detections:
         height, width = size
         boxes = detections.boxes.clamp(min=0)
-        boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width, height]))
+        boxes = torch.stack([boxes[:, 0::2].clamp(max=width), boxes[:, 1::2].clamp(max=height)], dim=2).flatten(1)
         detections = Detections(boxes, detections.scores, detections.labels)
         return detections[(boxes[:, 2:] > boxes[:, :2]).all(-1)] if self.drop_empty else detections
 
-    def _level(self, logits: Tensor, deltas: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # sigmoid grows with its logit: the threshold is put to the logits, and only survivors get a score
-        threshold = math.log(self.score_threshold / (1 - self.score_threshold)) if self.score_threshold else -math.inf
-        flat = logits.flatten()  # [R_l * K]
-        kept = torch.nonzero(flat > threshold).flatten()
-        best, order = flat[kept].topk(min(self.candidates_per_level, len(kept)))
-        kept = kept[order]
-        rows, labels = kept // logits.shape[-1], kept % logits.shape[-1]
-        return self.coder.decode(deltas[rows], anchors[rows]), best.sigmoid(), labels
+
+def _above(logits: Tensor, threshold: float, limit: int) -> tuple[Tensor, Tensor]:
+    """Return the best of each row of ``logits [N, M]``, float32, and their positions among all N * M, row after row.
+
+    At most ``limit`` of a row, the best of those above the threshold first.
+    """
+    threshold, size = _rounded_down(threshold, logits.dtype), logits.shape[1]
+    candidates = []
+    for index, row in enumerate(logits):
+        kept = torch.nonzero(row > threshold).flatten()
+        best, order = row[kept].float().topk(min(limit, len(kept)))
+        candidates.append((best, kept[order] + index * size))
+    values, positions = zip(*candidates, strict=True)
+    return torch.cat(values), torch.cat(positions)
+
+
+def _top(logits: Tensor, threshold: float, limit: int) -> tuple[Tensor, Tensor]:
+    """Do as :func:`_above` without asking which are above: sorting is quick on accelerators, waiting for the number is not."""
+    best, position = logits.float().topk(min(limit, logits.shape[1]), dim=1)
+    starts = torch.arange(len(logits), device=logits.device)[:, None] * logits.shape[1]
+    return best.flatten(), (position + starts).flatten()
+
+
+def _rounded_down(threshold: float, dtype: torch.dtype) -> float:
+    """Return the largest number of ``dtype`` that is not above ``threshold``: the same numbers are above either.
+
+    A comparison would round it to the nearest, and take or leave bfloat16 scores that are on the other side of it.
+    """
+    exact = torch.tensor(threshold)
+    rounded = exact.to(dtype)
+    return float(rounded if rounded <= exact else torch.nextafter(rounded, torch.tensor(-math.inf, dtype=dtype)))

@@ -14,6 +14,7 @@ from torchvision.models.detection._utils import BoxCoder
 from dettoolkit.modeling.anchors import GridAnchors
 from dettoolkit.modeling.box_coders import DeltaXYWHCoder
 from dettoolkit.modeling.dense import DenseDecoder
+from dettoolkit.modeling.dense import decoder as dense_decoder
 from dettoolkit.modeling.dense.nms import BatchedNMS, ClassAgnosticNMS
 from dettoolkit.structures import DensePredictions, Detections
 
@@ -135,6 +136,43 @@ def test_half_precision_predictions_are_decoded_in_float32() -> None:
     found = decode(predictions)
     assert found.boxes.dtype == found.scores.dtype == torch.float32
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.6, 0.2]), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_threshold_holds_exactly_in_half_precision(dtype: torch.dtype) -> None:
+    around = torch.tensor(0.05).logit().to(dtype)  # the dtype's number next to the threshold, and its neighbours
+    up, down = (torch.nextafter(around, torch.tensor(side, dtype=dtype)) for side in (9.0, -9.0))
+    logits = torch.stack([down, around, up])[None, :, None]
+    wanted = int((logits.double() > torch.tensor(0.05).logit().double()).sum())
+    found = decode(DensePredictions([logits], [torch.zeros(1, 3, 4)], [(1, 3)]))
+    assert 0 < len(found) == wanted < 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_gives_what_its_images_give_alone(dtype: torch.dtype) -> None:
+    predictions, sizes = random_predictions(3, seed=1, images=3), [(80, 90), (73, 96), (40, 30)]
+    predictions.logits = [level.to(dtype) for level in predictions.logits]
+    predictions.logits[0][1] = predictions.logits[1][1] = predictions.logits[2][1] = -20.0  # nothing in the second image
+    together = decoder()(predictions, ANCHORS, sizes)
+    for index, (found, size) in enumerate(zip(together, sizes, strict=True)):
+        part = slice(index, index + 1)
+        alone = DensePredictions([x[part] for x in predictions.logits], [x[part] for x in predictions.deltas], MAP_SIZES)
+        (wanted,) = decoder()(alone, ANCHORS, [size])
+        assert (len(found) == 0) == (index == 1)
+        for name in ("boxes", "scores", "labels"):
+            assert getattr(found, name).equal(getattr(wanted, name)), name
+
+
+@pytest.mark.parametrize("limit", [5, 100])
+def test_the_best_are_the_same_whether_sorting_or_the_threshold_comes_first(limit: int) -> None:
+    logits = torch.randn(3, 60, generator=torch.Generator().manual_seed(0))
+    found, positions = dense_decoder._above(logits, 0.5, limit)
+    best, order = dense_decoder._top(logits, 0.5, limit)
+    kept = best > 0.5
+    assert len(found) > 3
+    assert found.equal(best[kept])
+    assert positions.equal(order[kept])
+    assert logits.flatten()[positions].equal(found)
 
 
 def test_detections_have_no_gradient() -> None:
