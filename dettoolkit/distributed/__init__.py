@@ -14,7 +14,7 @@ from dettoolkit.distributed.collectives import (
     world_size,
 )
 from dettoolkit.distributed.data_parallel import wrap_ddp
-from dettoolkit.distributed.devices import check_num_devices, process_device, share_threads
+from dettoolkit.distributed.devices import check_num_devices, picks_at_once, process_device, share_threads
 from dettoolkit.distributed.launch import launch
 from dettoolkit.distributed.process_group import destroy, initialize, restart_count, under_launcher
 from dettoolkit.distributed.sharding import merge_shards, shard_indices
@@ -33,6 +33,7 @@ __all__ = [
     "local_rank",
     "mean_over_processes",
     "merge_shards",
+    "picks_at_once",
     "process_device",
     "rank",
     "restart_count",

@@ -41,6 +41,15 @@ def process_device(device: str = "auto", named: str = "MODEL.DEVICE") -> torch.d
     return wanted
 
 
+def picks_at_once(device: torch.device) -> bool:
+    """Return whether picking rows by a mask costs no waiting on ``device``: it does not on the CPU.
+
+    How many rows a mask picks, an accelerator knows only after all that it was given before, and the host would wait for it;
+    there, a training step computes on all rows and gives those that do not count weight 0.
+    """
+    return device.type == "cpu"
+
+
 def check_num_devices(num_gpus: int, device: str = "auto") -> None:
     """Check, before any process starts, that this machine has a device for each of ``num_gpus`` processes.
 

@@ -16,6 +16,7 @@ class Annotations:
         boxes: ``[G, 4]`` float32, absolute xyxy pixels.
         labels: ``[G]`` int64, 0..K-1.
         ignore: ``[G]`` bool; True marks a crowd region: no positive, no negative, no error in evaluation.
+        has_crowds: whether some are crowd regions; None where only the device knows that ``ignore`` is on.
 
     Raises:
         ValueError: the shapes do not agree.
@@ -24,6 +25,7 @@ class Annotations:
     boxes: Tensor
     labels: Tensor
     ignore: Tensor
+    has_crowds: bool | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -46,11 +48,12 @@ class Annotations:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Annotations:
-        """Return the same annotations on another device."""
+        """Return the same annotations on another device; what leaves the CPU remembers whether it has crowd regions."""
         return Annotations(
             self.boxes.to(device, non_blocking=non_blocking),
             self.labels.to(device, non_blocking=non_blocking),
             self.ignore.to(device, non_blocking=non_blocking),
+            bool(self.ignore.any()) if self.ignore.device.type == "cpu" else self.has_crowds,
         )
 
     def pin_memory(self) -> Annotations:

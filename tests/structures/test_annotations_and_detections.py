@@ -37,6 +37,17 @@ def test_annotations_keep_their_values_on_another_device():
     assert {annotations.boxes.device.type, annotations.labels.device.type, annotations.ignore.device.type} == {"meta"}
 
 
+@pytest.mark.parametrize("crowds", [[], [False, False], [False, True]])
+def test_what_leaves_the_cpu_remembers_whether_it_has_crowds(crowds):
+    annotations = Annotations(
+        torch.ones(len(crowds), 4), torch.zeros(len(crowds), dtype=torch.int64), torch.tensor(crowds, dtype=torch.bool)
+    )
+    assert annotations.has_crowds is None
+    moved = annotations.to("meta")  # whose values cannot be looked at
+    assert moved.has_crowds is any(crowds)
+    assert moved.to("meta").has_crowds is any(crowds)
+
+
 def detections() -> Detections:
     return Detections(torch.arange(12.0).view(3, 4), torch.tensor([0.9, 0.5, 0.1]), torch.tensor([2, 0, 1]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,15 +38,23 @@ class DeltaXYWHCoder:
         centers, sides = _centers_and_sides(boxes)
         anchor_centers, anchor_sides = _centers_and_sides(anchors)
         deltas = torch.cat([(centers - anchor_centers) / anchor_sides, torch.log(sides / anchor_sides)], dim=-1)
-        return deltas * deltas.new_tensor(self.weights)
+        return _by_column(torch.mul, deltas, self.weights)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """Return the boxes ``[..., 4]`` xyxy that ``deltas [..., 4]`` make of ``anchors [..., 4]``."""
-        deltas = deltas / deltas.new_tensor(self.weights)
+        deltas = _by_column(torch.div, deltas, self.weights)
         anchor_centers, anchor_sides = _centers_and_sides(anchors)
         centers = deltas[..., :2] * anchor_sides + anchor_centers
         halves = deltas[..., 2:].clamp(max=self.max_log).exp() * anchor_sides / 2
         return torch.cat([centers - halves, centers + halves], dim=-1)
+
+
+def _by_column(operation: Callable[[Tensor, float], Tensor], deltas: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Return the operation of each column with its weight; a tensor of the weights would be a copy that a GPU waits for."""
+    if all(weight == 1 for weight in weights):
+        return deltas
+    columns = zip(deltas.unbind(-1), weights, strict=True)
+    return torch.stack([operation(column, weight) for column, weight in columns], dim=-1)
 
 
 def _centers_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,26 +10,13 @@ from torch import Tensor, nn
 
 from dettoolkit.distributed import mean_over_processes
 from dettoolkit.errors import ConfigError, listed
+from dettoolkit.modeling.dense.box_examples import BoxExamples, box_examples
 from dettoolkit.modeling.dense.normalizer import Normalizer
 from dettoolkit.modeling.dense.quality import paired_iou
 from dettoolkit.registry import LOSSES
 from dettoolkit.structures import NEGATIVE, Annotations, DensePredictions, LossOutput, Matches
 
 _PREDICTED = ("deltas", "boxes")  # what a box loss can operate on
-
-
-@dataclass(frozen=True)
-class _Positives:
-    """The P positive anchors of all images: ``image [P]``, ``position [P]`` among the R anchors, the rest ``[P, 4]``.
-
-    ``boxes`` are those of the ground truth that the anchors stand for.
-    """
-
-    image: Tensor
-    position: Tensor
-    anchors: Tensor
-    deltas: Tensor
-    boxes: Tensor
 
 
 class DenseCriterion(nn.Module):
@@ -42,6 +28,9 @@ class DenseCriterion(nn.Module):
 
     A loss that ``needs_quality`` gets the matcher's; where the matcher gives none, the IoU of the box that a positive anchor
     predicts with the box that it stands for, without gradient, and 0 for the other anchors.
+
+    Box losses get the positive anchors on the CPU, and on accelerators all anchors, those that are not positive with weight
+    0: how many are positive, the host would have to wait for.
 
     A miner's choice is divided by the number of its examples, averaged over the processes, instead of by the normaliser.
 
@@ -97,10 +86,10 @@ class DenseCriterion(nn.Module):
         labels = torch.stack([_labels(match, target) for match, target in zip(matches, targets, strict=True)])
         num_positives = (labels >= 0).sum(dim=1)
         factors = self.normalizer(num_positives) if self.training else torch.ones(len(targets), device=labels.device)
-        positives = _positives(predictions, anchors, indices, targets)
-        qualities = self._qualities(predictions, matches, positives)
+        examples = box_examples(predictions, anchors, indices, targets)
+        qualities = self._qualities(predictions, matches, examples)
         losses = {"loss_cls": self._classification(predictions, anchors, labels, qualities, factors)}
-        losses |= self._boxes(positives, factors)
+        losses |= self._boxes(examples, factors)
         weighted = {name: loss * self.loss_weights.get(name, 1.0) for name, loss in losses.items()}
         return LossOutput(weighted, {"num_positives": num_positives.sum()})
 
@@ -136,15 +125,14 @@ class DenseCriterion(nn.Module):
 
     @torch.no_grad()
     def _qualities(
-        self, predictions: DensePredictions, matches: Sequence[Matches], positives: _Positives
+        self, predictions: DensePredictions, matches: Sequence[Matches], examples: BoxExamples
     ) -> Sequence[Tensor | None]:
         """Return L tensors ``[N, R_l]`` for a loss that learns a quality, and L times None for others."""
         sizes = [level.shape[1] for level in predictions.logits]
         if not self.classification_loss.needs_quality:
             return [None] * len(sizes)
-        computed = positives.boxes.new_zeros(len(matches), sum(sizes))
-        predicted = self.coder.decode(positives.deltas, positives.anchors)
-        computed[positives.image, positives.position] = paired_iou(predicted, positives.boxes)
+        predicted = self.coder.decode(examples.deltas, examples.anchors)
+        computed = examples.spread(paired_iou(predicted, examples.boxes))
         pairs = zip(matches, computed, strict=True)
         return torch.stack([iou if match.quality is None else match.quality for match, iou in pairs]).split(sizes, dim=1)
 
@@ -161,24 +149,14 @@ class DenseCriterion(nn.Module):
         count = torch.stack([torch.as_tensor(number, device=labels.device) for _, number in picked]).sum()
         return weights / mean_over_processes(count.float()).clamp(min=1)
 
-    def _boxes(self, positives: _Positives, factors: Tensor) -> dict[str, Tensor]:
-        weights, losses = factors[positives.image], {}
+    def _boxes(self, examples: BoxExamples, factors: Tensor) -> dict[str, Tensor]:
+        weights, losses = examples.weights(factors), {}
         for name, loss in self.box_losses.items():
             if loss.operates_on == "boxes":
-                losses[name] = loss(self.coder.decode(positives.deltas, positives.anchors), positives.boxes, weights)
+                losses[name] = loss(self.coder.decode(examples.deltas, examples.anchors), examples.boxes, weights)
             else:
-                losses[name] = loss(positives.deltas, self.coder.encode(positives.boxes, positives.anchors), weights)
+                losses[name] = loss(examples.deltas, self.coder.encode(examples.boxes, examples.anchors), weights)
         return losses
-
-
-def _positives(
-    predictions: DensePredictions, anchors: Sequence[Tensor], indices: Tensor, targets: Sequence[Annotations]
-) -> _Positives:
-    image, position = torch.nonzero(indices >= 0, as_tuple=True)
-    offsets = torch.tensor([0, *(len(target) for target in targets)], device=indices.device).cumsum(0)
-    boxes = torch.cat([target.boxes for target in targets])[offsets[image] + indices[image, position]]
-    deltas = torch.cat(predictions.deltas, dim=1)[image, position]
-    return _Positives(image, position, torch.cat(list(anchors))[position], deltas, boxes)
 
 
 def _labels(matches: Matches, target: Annotations) -> Tensor:

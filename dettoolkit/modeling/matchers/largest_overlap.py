@@ -11,7 +11,7 @@ _PAIRS = 1 << 18  # worked on at a time: their IoUs stay in the processor's cach
 _LONGEST, _SHORTEST = 1 << 14, 1 << 9  # anchors of a chunk: longer ones touch more boxes, shorter ones cost calls
 
 
-def largest_overlaps(anchors: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def largest_overlaps(anchors: Tensor, boxes: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return the largest IoU of each anchor with any box, that box, and whether no anchor overlaps some box more.
 
     The numbers are those of the matrix ``box_iou(boxes, anchors)``, to the last bit: ``matrix.max(0)``, and
@@ -22,13 +22,15 @@ def largest_overlaps(anchors: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Te
     Args:
         anchors: ``[R, 4]`` xyxy float32, R >= 1.
         boxes: ``[G, 4]`` xyxy float32, G >= 1.
+        counted: ``[G]`` bool, the boxes that count; the result is that of ``boxes[counted]``, with indices into ``boxes``,
+            without asking the device how many they are. Where none counts, the IoU is -1. None: all count.
 
     Returns:
         IoU ``[R]``; index ``[R]`` int64 of the first box that has it (0 where it is 0); ``[R]`` bool: one of the best for
         some box.
     """
-    if anchors.device.type != "cpu":
-        return _by_matrix(anchors, boxes)
+    if counted is not None or anchors.device.type != "cpu":
+        return _by_matrix(anchors, boxes, counted)
     chunk = max(_SHORTEST, min(_LONGEST, _PAIRS // len(boxes)))
     best, index = torch.zeros(len(anchors)), torch.zeros(len(anchors), dtype=torch.int64)
     starts = range(0, len(anchors), chunk)
@@ -46,8 +48,10 @@ def largest_overlaps(anchors: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Te
     return best, index, _among_the_best(anchor_columns, box_columns, best_of_box, chunk)
 
 
-def _by_matrix(anchors: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _by_matrix(anchors: Tensor, boxes: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     iou = box_iou(boxes, anchors)  # [G, R]
+    if counted is not None:
+        iou = iou.masked_fill(~counted[:, None], -1.0)  # less than any box that counts
     best, index = iou.max(dim=0)
     among = ((iou == iou.amax(dim=1, keepdim=True)) & (iou > 0)).any(dim=0)
     return best, index, among

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from dettoolkit.distributed import picks_at_once
 from dettoolkit.modeling.matchers.largest_overlap import largest_overlaps
 from dettoolkit.registry import MATCHERS
 from dettoolkit.structures import IGNORED, NEGATIVE, Annotations, DensePredictions, Matches
@@ -57,28 +58,51 @@ class MaxIoUMatcher:
             predictions: not used by this matcher.
         """
         boxes = torch.cat(list(anchors))
-        crowd = annotations.ignore
-        indices = self._objects(boxes, annotations.boxes[~crowd])
-        # indices count all annotations, crowds included
-        positions = torch.nonzero(~crowd).flatten()
-        positive = indices >= 0
-        if len(positions) != len(crowd):
-            indices = torch.where(positive, positions[indices.clamp(min=0)], indices) if len(positions) else indices
-            if self.ignore_crowd_from is not None:
-                inside = _intersection_over_area(boxes, annotations.boxes[crowd]).amax(1)
-                indices = torch.where(~positive & (inside >= self.ignore_crowd_from), IGNORED, indices)
-        return Matches(indices)
+        if not len(annotations):
+            return Matches(_negatives(boxes))
+        match = self._with_rows_picked if picks_at_once(boxes.device) else self._with_rows_masked
+        return Matches(match(boxes, annotations))
 
-    def _objects(self, anchors: Tensor, objects: Tensor) -> Tensor:
-        """Return ``[R]`` indices into ``objects [G, 4]``."""
+    def _with_rows_picked(self, anchors: Tensor, annotations: Annotations) -> Tensor:
+        """Return ``[R]`` indices; they count all annotations, crowds included."""
+        crowd = annotations.ignore
+        indices = self._objects(anchors, annotations.boxes[~crowd])
+        positions = torch.nonzero(~crowd).flatten()
+        if len(positions) == len(crowd):
+            return indices
+        indices = torch.where(indices >= 0, positions[indices.clamp(min=0)], indices) if len(positions) else indices
+        return self._without_crowds(indices, lambda: _intersection_over_area(anchors, annotations.boxes[crowd]))
+
+    def _with_rows_masked(self, anchors: Tensor, annotations: Annotations) -> Tensor:
+        """Return the same, computed with all rows: an accelerator is not asked how many crowds there are."""
+        crowd = annotations.ignore
+        if annotations.has_crowds is False:
+            return self._objects(anchors, annotations.boxes)
+        indices = self._objects(anchors, annotations.boxes, ~crowd)
+        return self._without_crowds(
+            indices, lambda: _intersection_over_area(anchors, annotations.boxes).masked_fill(~crowd, float("-inf"))
+        )
+
+    def _without_crowds(self, indices: Tensor, inside_regions: Callable[[], Tensor]) -> Tensor:
+        """Return ``indices [R]`` with IGNORED for anchors that are neither positive nor outside, by shares ``[R, G]``."""
+        if self.ignore_crowd_from is None:
+            return indices
+        return torch.where((indices < 0) & (inside_regions().amax(1) >= self.ignore_crowd_from), IGNORED, indices)
+
+    def _objects(self, anchors: Tensor, objects: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Return ``[R]`` indices into ``objects [G, 4]``, of which those count that ``counted [G]`` says, or all."""
         if not len(objects):
-            return torch.full((len(anchors),), NEGATIVE, dtype=torch.int64, device=anchors.device)
-        best, indices, among_the_best = largest_overlaps(anchors, objects)
+            return _negatives(anchors)
+        best, indices, among_the_best = largest_overlaps(anchors, objects, counted)
         matched = torch.where(best < self.negative_below, NEGATIVE, IGNORED)
         positive = best >= self.positive_from
         if self.allow_low_quality:
             positive |= among_the_best
         return torch.where(positive, indices, matched)
+
+
+def _negatives(anchors: Tensor) -> Tensor:
+    return torch.full((len(anchors),), NEGATIVE, dtype=torch.int64, device=anchors.device)
 
 
 def _intersection_over_area(anchors: Tensor, regions: Tensor) -> Tensor:

@@ -22,6 +22,9 @@ class OHEM:
     With ``negatives_per_positive`` 3 it is the paper's OHEM 1:3 (after SSD, Liu et al., ECCV 2016): after NMS of all
     examples, the hardest positives, and for each of them the 3 hardest negatives; of an image without positives, nothing.
 
+    How many examples NMS leaves, and whether more must be looked at, is known only when they are: on a GPU each image is waited
+    for.
+
     Args:
         num_examples: how many examples of an image count at most; the batch size of the paper's table 1d.
         nms_iou_threshold: IoU with a harder example's box above which an example is left out; 0.7 and 0.5 in table 1d.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models.detection._utils import BoxCoder
 
 from dettoolkit.modeling.box_coders import DeltaXYWHCoder
@@ -90,3 +93,16 @@ def test_numbers_that_are_not_positive_are_refused() -> None:
         DeltaXYWHCoder((1.0, 0.0, 1.0, 1.0))
     with pytest.raises(ValueError, match=r"positive numbers, got .* and -1"):
         DeltaXYWHCoder(max_ratio=-1)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_on_a_gpu_no_weight_is_copied_there(weights: tuple[float, float, float, float]) -> None:
+    class NoCopies(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            assert "copy" not in func.__name__, func
+            return func(*args, **(kwargs or {}))
+
+    with FakeTensorMode(), NoCopies():
+        deltas = torch.empty(6, 4, device="cuda")
+        decoded = DeltaXYWHCoder(weights).decode(deltas, deltas)
+        assert DeltaXYWHCoder(weights).encode(decoded, deltas).device.type == "cuda"

@@ -66,3 +66,20 @@ def test_of_boxes_with_the_same_overlap_the_first_counts() -> None:
 def test_a_box_that_nothing_overlaps_has_no_best_anchor() -> None:
     best, index, among = largest_overlaps(torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([[20.0, 20.0, 30.0, 30.0]]))
     assert (best.tolist(), index.tolist(), among.tolist()) == ([0.0], [0], [False])
+
+
+def test_boxes_that_do_not_count_are_as_if_they_were_not_there() -> None:
+    generator = torch.Generator().manual_seed(0)
+    anchors, boxes = random_boxes(200, generator), random_boxes(9, generator)
+    counted = torch.tensor([False, True, True, False, True, True, False, True, False])
+    best, index, among = largest_overlaps(anchors, boxes, counted)
+    expected = by_matrix(anchors, boxes[counted])
+    assert torch.equal(best, expected[0])
+    assert torch.equal(index, counted.nonzero().flatten()[expected[1]])
+    assert torch.equal(among, expected[2])
+
+
+def test_where_no_box_counts_no_anchor_overlaps_one() -> None:
+    box = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    best, _, among = largest_overlaps(box, box, torch.tensor([False]))
+    assert (best.tolist(), among.tolist()) == ([-1.0], [False])

@@ -130,3 +130,26 @@ def test_levels_are_matched_together() -> None:
 def test_thresholds_out_of_order_are_shown(positive: float, negative: float) -> None:
     with pytest.raises(ValueError, match=f"positive_from <= 1, got {negative} and {positive}"):
         MaxIoUMatcher(positive, negative)
+
+
+@pytest.mark.parametrize("options", [{}, {"allow_low_quality": False}, {"ignore_crowd_from": None}, {"positive_from": 0.3}])
+def test_masking_rows_gives_the_matches_of_picking_them(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, float | None]
+) -> None:
+    # accelerators mask: how many crowds there are is on the device; ties are frequent with whole coordinates
+    matcher = MaxIoUMatcher(**{"negative_below": 0.2, **options})  # type: ignore[arg-type]
+    levels = GridAnchors([16, 32], scales_per_octave=1)([(16, 16), (8, 8)], "cpu")
+    generator, seen = torch.Generator().manual_seed(0), set()
+    for seed in range(105):
+        boxes = (random_boxes(seed % 7, seed) / 32).round() * 32 + torch.tensor([0.0, 0.0, 16.0, 16.0])
+        share = (0.0, 0.5, 1.0)[seed % 3]
+        crowds = torch.rand(len(boxes), generator=generator) < share
+        truth = Annotations(boxes, torch.zeros(len(boxes), dtype=torch.int64), crowds)
+        monkeypatch.setattr("dettoolkit.modeling.matchers.max_iou.picks_at_once", lambda device: True)
+        picked = matcher(levels, truth).indices
+        monkeypatch.setattr("dettoolkit.modeling.matchers.max_iou.picks_at_once", lambda device: False)
+        assert torch.equal(matcher(levels, truth).indices, picked)
+        truth.has_crowds = bool(crowds.any())
+        assert torch.equal(matcher(levels, truth).indices, picked)
+        seen |= set(picked.tolist())
+    assert seen >= {-2, -1, 0, 1, 2, 3, 4, 5}
