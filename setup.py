@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "dettoolkit/__init__.py").read_text(encoding="utf-8"))[1]
+ONNX = ["onnx>=1.20", "onnxruntime>=1.23", "onnxscript>=0.6"]  # to write and to run; the tests do both
 
 
 class BuildWithConfigs(build_py):
@@ -60,6 +61,7 @@ setup(
     extras_require={
         "timm": ["timm>=1.0.15"],
         "wandb": ["wandb>=0.17"],
+        "onnx": ONNX,
         "dev": [
             "pytest>=8.2",
             "setuptools>=77",  # the tests build a wheel
@@ -69,6 +71,7 @@ setup(
             "import-linter>=2.3",
             "pre-commit>=3.7",
             "timm>=1.0.15",
+            *ONNX,
             "types-PyYAML",
             "types-tabulate",
             "types-tqdm",

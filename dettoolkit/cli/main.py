@@ -17,6 +17,7 @@ _COMMANDS = {
     "config": "print a config as it resolves, or explain one key of it",
     "convert-config": "turn a RetinaNet config of Detectron2 into one of ours",
     "convert-checkpoint": "turn weights of other toolkits into ours, and back",
+    "export-model": "write a detector as ONNX or torch.export, and check that it finds the same",
     "visualize-data": "draw training samples as the model gets them",
     "analyze-model": "count parameters, FLOPs and activations",
     "collect-env": "print what a bug report needs",

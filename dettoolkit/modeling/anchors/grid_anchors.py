@@ -73,9 +73,13 @@ class GridAnchors:
         if key not in self._cache:
             if len(self._cache) >= 64:  # images of ever new sizes must not fill the memory
                 self._cache.pop(next(iter(self._cache)))
-            levels = zip(map_sizes, self._steps(map_sizes), self.shapes, strict=True)
-            self._cache[key] = [self._level(size, steps, shapes).to(device) for size, steps, shapes in levels]
+            self._cache[key] = self.generate(map_sizes, device)
         return self._cache[key]
+
+    def generate(self, map_sizes: Sequence[tuple[int, int]], device: torch.device | str) -> list[Tensor]:
+        """Return the same boxes made anew; sizes may be symbols, as in an export, which no cache can look up."""
+        levels = zip(map_sizes, self._steps(map_sizes), self.shapes, strict=True)
+        return [self._level(size, steps, shapes).to(device) for size, steps, shapes in levels]
 
     def _steps(self, map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Return the distance of anchors along y and x of each level, in pixels."""

@@ -86,9 +86,9 @@ class RetinaNetHead(nn.Module):
         for level, x in enumerate(maps):
             logits.append(_flatten(self.classification(self.classification_tower(x, level)), self.num_classes))
             deltas.append(_flatten(self.box(self.box_tower(x, level)), 4))
-        return DensePredictions(logits, deltas, [(int(x.shape[-2]), int(x.shape[-1])) for x in maps])
+        return DensePredictions(logits, deltas, [(x.shape[-2], x.shape[-1]) for x in maps])
 
 
 def _flatten(x: Tensor, size: int) -> Tensor:
     """Return ``[N, A * size, h, w]`` as ``[N, h * w * A, size]``; a view when ``x`` is channels-last."""
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, size)
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, size)  # len() would fix N in an export
