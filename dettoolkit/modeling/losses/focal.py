@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dettoolkit.modeling.losses.sigmoid_loss import balanced, sigmoid_loss
+from dettoolkit.modeling.losses.kernels import balanced
+from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
 
 
@@ -24,7 +25,8 @@ def sigmoid_focal_loss(
 
     ``FL(p_t) = -alpha_t (1 - p_t)^gamma log(p_t)`` over the sigmoid outputs of K classes, where p_t is p for the class of
     the label and 1 - p for each other class, and alpha_t is alpha or 1 - alpha likewise. It works on logits by the
-    analytic gradient, so that it is finite for logits of any size; there is no one-hot target.
+    analytic gradient, so that it is finite for logits of any size; there is no one-hot target, and nothing is kept for the
+    backward pass but the gradient.
 
     Args:
         logits: ``[..., K]`` of any float dtype; computed in float32 (float64 stays).
@@ -35,16 +37,18 @@ def sigmoid_focal_loss(
         by_anchor: whether to return ``[...]`` losses rather than their sum.
 
     Returns:
-        A scalar float32, or ``[...]``. It can be differentiated once; a second derivative raises an error.
+        A scalar float32, or ``[...]``. It can be differentiated once, in any number of backward passes; a second derivative
+        raises an error.
 
     Raises:
         ValueError: the shapes do not agree, or gamma or alpha out of range.
+        IndexError: a label is no class (in the Triton kernel and under torch.compile the loss is NaN instead).
         RuntimeError: a backward pass with ``create_graph``, which a second derivative needs.
     """
     if gamma < 0 or not (alpha is None or 0 <= alpha <= 1):
         raise ValueError(f"expected gamma >= 0 and alpha in 0..1 or None, got {gamma} and {alpha}")
-    negative, positive = balanced(partial(focal_side, gamma=gamma), alpha)
-    return sigmoid_loss(logits, labels, negative, positive, weights, by_anchor=by_anchor)
+    formula = balanced("focal", (gamma,), partial(focal_side, gamma=gamma), alpha)
+    return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor)
 
 
 def focal_side(x: Tensor, gamma: float) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dettoolkit.modeling.losses.sigmoid_loss import balanced, sigmoid_loss
+from dettoolkit.modeling.losses.kernels import balanced
+from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
 
 
@@ -47,8 +48,9 @@ class FocalStarLoss:
         by_anchor: bool = False,
     ) -> Tensor:
         """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
-        negative, positive = balanced(partial(_side, gamma=self.gamma, beta=self.beta), self.alpha)
-        return sigmoid_loss(logits, labels, negative, positive, weights, by_anchor=by_anchor)
+        side = partial(_side, gamma=self.gamma, beta=self.beta)
+        formula = balanced("focal_star", (self.gamma, self.beta), side, self.alpha)
+        return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor)
 
 
 def _side(x: Tensor, gamma: float, beta: float) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dettoolkit.modeling.losses.sigmoid_loss import balanced, sigmoid_loss
+from dettoolkit.modeling.losses.kernels import balanced
+from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
 
 
@@ -42,8 +43,8 @@ class HingeLoss:
         by_anchor: bool = False,
     ) -> Tensor:
         """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
-        negative, positive = balanced(partial(_side, margin=self.margin), alpha=None)
-        return sigmoid_loss(logits, labels, negative, positive, weights, by_anchor=by_anchor)
+        formula = balanced("hinge", (self.margin,), partial(_side, margin=self.margin), alpha=None)
+        return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor)
 
 
 def _side(x: Tensor, margin: float) -> tuple[Tensor, Tensor]:

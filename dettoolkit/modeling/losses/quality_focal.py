@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dettoolkit.modeling.losses.focal import focal_side
+from dettoolkit.modeling.losses.kernels import Formula
 from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
 
@@ -50,7 +51,7 @@ class QualityFocalLoss:
         if quality is None:
             raise ValueError("QualityFocalLoss expects quality [...], a number in 0..1 for each anchor, got none")
         negative, positive = partial(focal_side, gamma=self.beta), partial(_own_side, beta=self.beta)
-        return sigmoid_loss(logits, labels, negative, positive, weights, quality, by_anchor)
+        return sigmoid_loss(logits, labels, Formula("quality", (self.beta,), negative, positive), weights, quality, by_anchor)
 
 
 def soft_cross_entropy(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dettoolkit.modeling.losses.focal import focal_side
+from dettoolkit.modeling.losses.kernels import Formula
 from dettoolkit.modeling.losses.quality_focal import soft_cross_entropy
 from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
@@ -52,15 +53,10 @@ class VarifocalLoss:
         """
         if quality is None:
             raise ValueError("VarifocalLoss expects quality [...], a number in 0..1 for each anchor, got none")
-        return sigmoid_loss(
-            logits,
-            labels,
-            partial(_without_quality, alpha=self.alpha, gamma=self.gamma),
-            partial(_own_side, alpha=self.alpha, gamma=self.gamma),
-            weights,
-            quality,
-            by_anchor,
-        )
+        negative = partial(_without_quality, alpha=self.alpha, gamma=self.gamma)
+        positive = partial(_own_side, alpha=self.alpha, gamma=self.gamma)
+        formula = Formula("varifocal", (self.alpha, self.gamma), negative, positive)
+        return sigmoid_loss(logits, labels, formula, weights, quality, by_anchor)
 
 
 def _without_quality(x: Tensor, alpha: float, gamma: float) -> tuple[Tensor, Tensor]:

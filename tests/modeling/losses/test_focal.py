@@ -188,7 +188,7 @@ def test_memory_order_does_not_matter(kind: str) -> None:
 def test_chunks_make_no_difference(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = example(10, 4)
     whole = sigmoid_focal_loss(logits, labels, by_anchor=True)
-    monkeypatch.setattr("dettoolkit.modeling.losses.sigmoid_loss._CHUNK", chunk)
+    monkeypatch.setattr("dettoolkit.modeling.losses.kernels.eager._CHUNK", chunk)
     parts = sigmoid_focal_loss(logits, labels, by_anchor=True)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(gradient(parts.sum(), logits), gradient(whole.sum(), logits))

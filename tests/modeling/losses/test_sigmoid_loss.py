@@ -1,9 +1,8 @@
-"""All losses over sigmoid outputs against their formulas, written down in float64, and what they owe the criterion."""
+"""All losses over sigmoid outputs against the reference in float64, and what they owe the criterion."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,54 +17,19 @@ from dettoolkit.modeling.losses import (
     QualityFocalLoss,
     VarifocalLoss,
 )
-from dettoolkit.modeling.losses import sigmoid_loss as module
+from dettoolkit.modeling.losses.kernels import eager
+from dettoolkit.modeling.losses.reference import (
+    Reference,
+    focal,
+    focal_star,
+    hinge,
+    quality_focal,
+    reference_losses,
+    varifocal,
+)
 from dettoolkit.registry import LOSSES
 
-# a formula: logits [..., K], whether each is that of the label's class, qualities [..., 1] -> losses [..., K]
-Formula = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def p_t(x: Tensor, of_label: Tensor) -> Tensor:
-    return torch.where(of_label, 1 / (1 + (-x).exp()), 1 / (1 + x.exp()))
-
-
-def alpha_t(of_label: Tensor, alpha: float | None) -> Tensor | float:
-    return 1.0 if alpha is None else torch.where(of_label, alpha, 1 - alpha).double()
-
-
-def focal(alpha: float | None, gamma: float) -> Formula:
-    return lambda x, own, quality: -alpha_t(own, alpha) * (1 - p_t(x, own)) ** gamma * p_t(x, own).log()
-
-
-def focal_star(gamma: float, beta: float, alpha: float | None) -> Formula:
-    def formula(x: Tensor, own: Tensor, quality: Tensor) -> Tensor:
-        x_t = torch.where(own, x, -x)
-        return -alpha_t(own, alpha) * (1 / (1 + (-gamma * x_t - beta).exp())).log() / gamma
-
-    return formula
-
-
-def hinge(margin: float) -> Formula:
-    return lambda x, own, quality: torch.relu(margin - p_t(x, own))
-
-
-def quality_focal(beta: float) -> Formula:
-    def formula(x: Tensor, own: Tensor, quality: Tensor) -> Tensor:
-        p, y = 1 / (1 + (-x).exp()), quality * own
-        return -((y - p).abs() ** beta) * ((1 - y) * (1 - p).log() + y * p.log())
-
-    return formula
-
-
-def varifocal(alpha: float, gamma: float) -> Formula:
-    def formula(x: Tensor, own: Tensor, quality: Tensor) -> Tensor:
-        p, q = 1 / (1 + (-x).exp()), quality * own
-        return torch.where(q > 0, -q * (q * p.log() + (1 - q) * (1 - p).log()), -alpha * p**gamma * (1 - p).log())
-
-    return formula
-
-
-FAMILY: list[tuple[Any, Formula]] = [
+FAMILY: list[tuple[Any, Reference]] = [
     *((FocalLoss(alpha, gamma), focal(alpha, gamma)) for alpha in (None, 0.25, 0.75) for gamma in (0.0, 0.5, 1.0, 2.0, 5.0)),
     *((CrossEntropyLoss(alpha), focal(alpha, 0.0)) for alpha in (None, 0.25, 0.75, 0.999)),
     *(
@@ -94,11 +58,10 @@ def example(*shape: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Te
     return logits.to(dtype).requires_grad_(), labels, {"quality": quality}
 
 
-def expected(formula: Formula, logits: Tensor, labels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+def expected(formula: Reference, logits: Tensor, labels: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses ``[...]`` and the gradient of their sum, by autograd, in float64."""
     x = logits.detach().double().requires_grad_()
-    of_label = labels[..., None] == torch.arange(x.shape[-1])
-    losses = formula(x, of_label, quality.double()[..., None]).sum(-1) * (labels != -2)
+    losses = reference_losses(formula, x, labels, quality=quality)
     return losses.detach(), torch.autograd.grad(losses.sum(), x)[0]
 
 
@@ -113,7 +76,7 @@ def test_the_family_is_all_classification_losses() -> None:
 
 @family
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_value_and_gradient_are_the_formula_s(loss: Any, formula: Formula, dtype: torch.dtype) -> None:
+def test_value_and_gradient_are_the_formula_s(loss: Any, formula: Reference, dtype: torch.dtype) -> None:
     logits, labels, kind = example(3, 40, 4, dtype=dtype)
     assert {-2, -1, 0} <= set(labels.flatten().tolist())
     ours = loss(logits, labels, by_anchor=True, **kind)
@@ -128,14 +91,14 @@ def test_value_and_gradient_are_the_formula_s(loss: Any, formula: Formula, dtype
 
 
 @family
-def test_gradient_is_the_slope_of_the_value(loss: Any, formula: Formula) -> None:
+def test_gradient_is_the_slope_of_the_value(loss: Any, formula: Reference) -> None:
     logits, labels, kind = example(6, 3, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: loss(x, labels, **kind), logits)
 
 
 @family
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
-def test_huge_logits_are_finite(loss: Any, formula: Formula, dtype: torch.dtype) -> None:
+def test_huge_logits_are_finite(loss: Any, formula: Reference, dtype: torch.dtype) -> None:
     rows, labels, quality = zip(
         *itertools.product((1e4, -1e4, 104.0, -104.0, 88.0, -88.0), (-2, -1, 0, 1), (0.0, 0.5, 1.0)), strict=True
     )
@@ -193,7 +156,7 @@ def test_weights_multiply_loss_and_gradient_of_their_anchor(loss: Any) -> None:
 def test_chunks_make_no_difference(loss: Any, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels, kind = example(10, 4)
     whole = loss(logits, labels, by_anchor=True, **kind)
-    monkeypatch.setattr(module, "_CHUNK", chunk)
+    monkeypatch.setattr(eager, "_CHUNK", chunk)
     parts = loss(logits, labels, by_anchor=True, **kind)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(gradient(parts, logits), gradient(whole, logits))
