@@ -43,6 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="B", help="images at a time (default: 8)")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the network; auto: what the run was trained in, if the device can (default: auto)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network: waits once for each size of pictures, pays for many (docs/how-to/speed_up.md)",
+    )
     add_font_option(parser)
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="FILE", help="Python files with components of the run's own"
@@ -62,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     process_device(arguments.device, "--device")
     style = style_with_font(arguments.font)
     files = find_input_files(arguments.input)
-    predictor = Predictor.from_checkpoint(arguments.checkpoint, arguments.device, arguments.plugins)
+    predictor = Predictor.from_checkpoint(
+        arguments.checkpoint, arguments.device, arguments.plugins, arguments.precision, arguments.compile
+    )
     folder = claim_folder(arguments.output)
     with PredictionsFile(folder / "predictions.json", predictor.class_names) as predictions:
         session = _Session(predictor, predictions, folder, arguments.score_threshold, arguments.batch_size, style)

@@ -55,6 +55,12 @@ _MODEL = Section(
             _Device, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."
         ),
         "CHANNELS_LAST": Value(bool, True, "Keep images and maps in channels-last memory order: the same numbers, faster."),
+        "COMPILE": Value(
+            Literal["none", "network", "step"],
+            "none",
+            "What of training torch.compile makes faster: network (backbone, neck and head in one), or step (and the losses); "
+            "each shape of a batch has to be waited for once. Evaluation stays as it is.",
+        ),
     },
     doc="The detector. The keys beside these are the parts of the chosen META_ARCH.",
 )
@@ -92,9 +98,10 @@ _DATALOADER = Section(
             Annotated[int, Ge(0)], 2, "Worker processes that prepare samples, for each training process; 0: none."
         ),
         "PAD_TO": Value(
-            tuple[_Count, _Count] | None,
+            Annotated[tuple[_Count, _Count], "[height, width]"] | _Count | None,
             None,
-            "[height, width] that every batch is padded to; null: as small as the batch allows.",
+            "[height, width] that every training batch is padded to, or a number whose multiples its sides become; "
+            "null: as small as the batch allows, and with MODEL.COMPILE multiples of 128.",
         ),
         "SAMPLER": Component(
             SAMPLERS, {"NAME": "TrainingSampler"}, ("sizes", "batch_size", "seed"), "The order of training images."

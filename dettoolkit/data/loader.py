@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -123,11 +124,13 @@ class InferenceLoader:
         return unpacked(self._loader)
 
 
-def _padding(divisibility: int, pad_to: Sequence[int] | None) -> Padding:
+def _padding(divisibility: int, pad_to: Sequence[int] | int | None) -> Padding:
     if pad_to is None:
         return Padding(divisibility)
-    if len(pad_to) != 2 or min(pad_to) < 1:
-        raise ConfigError(f"DATALOADER.PAD_TO: expected [height, width] or null, got {list(pad_to)}.")
+    if isinstance(pad_to, int) and pad_to >= 1:
+        return Padding(math.lcm(divisibility, pad_to))
+    if isinstance(pad_to, int) or len(pad_to) != 2 or min(pad_to) < 1:
+        raise ConfigError(f"DATALOADER.PAD_TO: expected [height, width], a number of at least 1 or null, got {pad_to}.")
     return Padding(divisibility, (pad_to[0], pad_to[1]))
 
 
@@ -139,7 +142,7 @@ def build_train_loader(
     seed: int,
     accumulate: int = 1,
     sampler_node: Mapping[str, Any] | None = None,
-    pad_to: Sequence[int] | None = None,
+    pad_to: Sequence[int] | int | None = None,
     divisibility: int = 1,
     rank: int = 0,
     world_size: int = 1,
@@ -157,8 +160,8 @@ def build_train_loader(
         seed: 0 or more.
         accumulate: micro-batches of an optimizer step.
         sampler_node: config node (``DATALOADER.SAMPLER``); :class:`TrainingSampler` when left out.
-        pad_to: (height, width) of every batch; None: as small as the batch allows.
-        divisibility: height and width of a batch become multiples of it.
+        pad_to: (height, width) of every batch, or a number whose multiples both become; None: as small as the batch allows.
+        divisibility: height and width of a batch become multiples of it, too.
         rank: of this process.
         world_size: number of processes.
         num_workers: processes that prepare batches for this one; 0: it does so itself.
@@ -186,7 +189,7 @@ def build_test_loader(
     transform_nodes: Sequence[Mapping[str, Any]],
     *,
     batch_size: int,
-    pad_to: Sequence[int] | None = None,
+    pad_to: Sequence[int] | int | None = None,
     divisibility: int = 1,
     rank: int = 0,
     world_size: int = 1,

@@ -82,7 +82,8 @@ def tell_other_settings(cfg: CfgNode, folder: RunFolder) -> None:
 
 def _settings(cfg: dict[str, Any]) -> dict[str, Any]:
     """Return what decides what a network finds; weights and devices do not."""
-    model = {key: value for key, value in cfg.get("MODEL", {}).items() if key not in ("WEIGHTS", "DEVICE", "CHANNELS_LAST")}
+    others = ("WEIGHTS", "DEVICE", "CHANNELS_LAST", "COMPILE")
+    model = {key: value for key, value in cfg.get("MODEL", {}).items() if key not in others}
     return {"MODEL": model, "DATASETS": {"TEST_TRANSFORMS": cfg.get("DATASETS", {}).get("TEST_TRANSFORMS")}}
 
 

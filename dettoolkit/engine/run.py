@@ -28,6 +28,7 @@ from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError
 from dettoolkit.modeling import build_model
+from dettoolkit.modeling.compiling import TRAINING_MULTIPLE, compile_for_training
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
 from dettoolkit.solver import build_schedule, scale_learning_rate
 from dettoolkit.structures import DatasetInfo, Duration
@@ -91,6 +92,8 @@ def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
         load_pretrained(run.model, run.cfg, offline)
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
+    if run.cfg.MODEL.COMPILE != "none":
+        compile_for_training(run.model, "MODEL.COMPILE", run.cfg.MODEL.COMPILE == "step", run.device)
     checkpointer = Checkpointer(folder, run.config_text, dataset.info)
     trainer = _build_trainer(run, dataset, checkpointer)
     if folder.resumes:
@@ -163,7 +166,7 @@ def _seed(seed: int) -> None:
 def _loading(cfg: CfgNode, model: nn.Module, device: torch.device) -> dict[str, Any]:
     """Return what both loaders are built with."""
     return {
-        "pad_to": cfg.DATALOADER.PAD_TO,
+        "pad_to": cfg.DATALOADER.PAD_TO or (None if cfg.MODEL.COMPILE == "none" else TRAINING_MULTIPLE),
         "divisibility": getattr(model, "size_divisibility", 1),
         "rank": rank(),
         "world_size": world_size(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,11 @@ from torch import Tensor, nn
 
 from dettoolkit.data.transforms import InferencePipeline
 from dettoolkit.distributed import process_device
-from dettoolkit.errors import ConfigError, DataError
+from dettoolkit.errors import ConfigError, DataError, did_you_mean
 from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
+from dettoolkit.inference.norm_folding import with_folded_norms
 from dettoolkit.inference.stored_detector import StoredDetector
+from dettoolkit.modeling.compiling import INFERENCE_MULTIPLE, compiled_for_inference
 from dettoolkit.structures import Batch, DatasetInfo, Detections
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -49,22 +53,37 @@ class Predictor:
         info: the classes of ``model``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: what the run was trained in, if the device can.
+        compile: whether to compile the network. Each shape of a batch has then to be waited for once, see :meth:`warm_up`;
+            to keep shapes few, sides are padded to multiples of 64, and a last batch that is not full with empty images.
+
+    Norms with fixed statistics are multiplied into the convolutions before them, in a copy of the model.
 
     Raises:
-        ConfigError: the device cannot do the precision, or the transforms are not fit for inference.
+        ConfigError: the device cannot do the precision, the transforms are not fit for inference, or nothing can be compiled.
         DistributedError: there is no such device.
     """
 
     def __init__(
-        self, model: nn.Module, cfg: CfgNode, info: DatasetInfo, device: str = "auto", precision: Precision = "auto"
+        self,
+        model: nn.Module,
+        cfg: CfgNode,
+        info: DatasetInfo,
+        device: str = "auto",
+        precision: Precision = "auto",
+        compile: bool = False,
     ) -> None:
         self.info = info
         self.device = process_device(device)
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
-        self.model: Any = model.to(self.device).to(memory_format=memory_format).eval()
+        model = model.to(self.device).to(memory_format=memory_format).eval()
         self._pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
         self._divisibility = int(getattr(model, "size_divisibility", 1))
         self._dtype = _autocast_dtype(precision, cfg.SOLVER.AMP, self.device)
+        self.model: Any = with_folded_norms(model)
+        self._compiled = compile
+        if compile:
+            self.model = compiled_for_inference(self.model, "compile", self.device)
+            self._divisibility = math.lcm(self._divisibility, INFERENCE_MULTIPLE)
 
     @classmethod
     def from_checkpoint(
@@ -73,6 +92,7 @@ class Predictor:
         device: str = "auto",
         plugins: Sequence[str | Path] = (),
         precision: Precision = "auto",
+        compile: bool = False,
     ) -> Predictor:
         """Return the predictor of a run's checkpoint; nothing else is needed.
 
@@ -82,6 +102,7 @@ class Predictor:
             plugins: Python files with components of the run's own. Files that the checkpoint names are never imported by
                 themselves.
             precision: see the class.
+            compile: see the class.
 
         Raises:
             CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit.
@@ -89,7 +110,7 @@ class Predictor:
             DistributedError: there is no such device.
         """
         stored = StoredDetector.read(path, plugins)
-        return cls(stored.model, stored.cfg, stored.info, device, precision)
+        return cls(stored.model, stored.cfg, stored.info, device, precision, compile)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -107,6 +128,26 @@ class Predictor:
             DataError: an image cannot be read, or is none of these.
         """
         return [prediction.detections for prediction in self.stream(images, batch_size)]
+
+    def warm_up(self, images: Iterable[ImageInput | tuple[int, int]], batch_size: int = 1) -> float:
+        """Predict once for each image in a full batch of its like, so that the shapes that come later are compiled already.
+
+        Args:
+            images: images as in a call, or the (height, width) of such.
+            batch_size: that of later calls.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            ConfigError: ``batch_size`` is below 1, or something cannot be compiled.
+            DataError: an image cannot be read, or is none of the accepted kinds.
+        """
+        started = time.perf_counter()
+        for image in images:
+            like: ImageInput = torch.zeros(3, *image, dtype=torch.uint8) if isinstance(image, tuple) else image
+            self([like] * max(1, batch_size), batch_size)
+        return time.perf_counter() - started
 
     def stream(
         self,
@@ -136,6 +177,7 @@ class Predictor:
         self, images: Iterable[ImageInput], batch_size: int, on_bad: Callable[[int, DataError], object] | None
     ) -> Iterator[Prediction]:
         waiting: dict[int, Tensor] = {}
+        full = 0  # images of a batch to fill up to, once there was a full one
         for index, image in enumerate(images):
             try:
                 waiting[index] = as_pixels(image, f"image {index}")
@@ -145,28 +187,32 @@ class Predictor:
                 on_bad(index, error)
             if len(waiting) == batch_size:
                 yield from self._predict(waiting)
-                waiting = {}
+                waiting, full = {}, batch_size
         if waiting:
-            yield from self._predict(waiting)
+            yield from self._predict(waiting, full if self._compiled else 0)
 
-    def _predict(self, images: dict[int, Tensor]) -> Iterator[Prediction]:
+    def _predict(self, images: dict[int, Tensor], at_least: int = 0) -> Iterator[Prediction]:
         batch = Batch.collate([self._pipeline(as_sample(pixels)) for pixels in images.values()], self._divisibility)
-        for (index, pixels), sample, found in zip(images.items(), batch.samples, self._detect(batch), strict=True):
+        by_image = self._detect(batch, max(0, at_least - len(batch)))
+        for (index, pixels), sample, found in zip(images.items(), batch.samples, by_image, strict=True):
             detections = sample["way_back"].detections(found.to("cpu"), sample["original_size"])
             yield Prediction(index, pixels, detections)
 
     @torch.no_grad()  # not inference_mode: what comes out may be computed with, and cached anchors trained with
-    def _detect(self, batch: Batch) -> list[Detections]:
+    def _detect(self, batch: Batch, num_empty: int) -> list[Detections]:
         images = batch.images.to(self.device, non_blocking=True)
+        if num_empty:
+            images = torch.cat([images, images.new_zeros(num_empty, *images.shape[1:])])
+        sizes = [*batch.image_sizes, *[(1, 1)] * num_empty]
         with torch.autocast(self.device.type, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None):
-            predictions = self.model.predictions(images, batch.image_sizes)
-        return self.model.detections(predictions, batch.image_sizes)
+            predictions = self.model.predictions(images, sizes)
+        return self.model.detections(predictions, sizes)[: len(batch)]
 
 
 def _autocast_dtype(precision: str, trained_in: str, device: torch.device) -> torch.dtype | None:
     """Return what to autocast to, or None for float32."""
-    if precision not in ("auto", "fp32", *_DTYPES):
-        raise ConfigError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}.")
+    if precision not in (known := ("auto", "fp32", *_DTYPES)):
+        raise ConfigError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}.{did_you_mean(precision, known)}")
     dtype = _DTYPES.get(trained_in if precision == "auto" else precision)
     if dtype is None or _can_autocast(device, dtype):
         return dtype

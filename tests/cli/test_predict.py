@@ -178,3 +178,25 @@ def test_output_names_never_collide() -> None:
 def test_the_folders_of_an_output_name_are_those_below_the_common_one() -> None:
     assert output_names([Path("/data/deep/a.png")], [".jpg"]) == [Path("a.jpg")]
     assert output_names([Path("/data/deep/a.png"), Path("/data/b.png")], [".jpg"] * 2) == [Path("deep/a.jpg"), Path("b.jpg")]
+
+
+def test_precision_and_compiling_are_those_of_the_predictor(
+    checkpoint: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def from_checkpoint(path: str, *options: Any) -> Predictor:
+        asked.append(options[2:4])
+        return original(path, "cpu", precision=options[2])
+
+    original = Predictor.from_checkpoint
+    monkeypatch.setattr(Predictor, "from_checkpoint", from_checkpoint)
+    assert predict(checkpoint, folder, output=tmp_path / "one", more=("--precision", "bf16", "--compile")) == 0
+    assert predict(checkpoint, folder, output=tmp_path / "two") == 0
+    assert asked == [("bf16", True), ("auto", False)]
+
+
+def test_an_unknown_precision_is_refused(checkpoint: Path, folder: Path, tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        predict(checkpoint, folder, output=tmp_path / "out", more=("--precision", "half"))
+    assert "'half'" in capsys.readouterr().err

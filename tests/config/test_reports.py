@@ -74,7 +74,7 @@ def test_a_misspelt_name_is_reported_with_the_nearest(rows, text, row):
         ("DATASETS: {TRAIN: a}", "DATASETS.TRAIN (config.yaml:1): expected list of strings, got 'a' (a string)."),
         (
             "DATALOADER: {PAD_TO: [3]}",
-            "DATALOADER.PAD_TO (config.yaml:1): expected a list of 2: int >= 1, int >= 1 or null, got [3] (a list).",
+            "DATALOADER.PAD_TO (config.yaml:1): expected [height, width] or int >= 1 or null, got [3] (a list).",
         ),
         ("SOLVER: 3", "SOLVER (config.yaml:1): expected a mapping, got 3 (int)."),
         ("SOLVER:", "SOLVER (config.yaml:1): expected a mapping, got null."),

@@ -206,9 +206,17 @@ def test_an_image_larger_than_the_padded_size_is_named(noise):
         take(train_loader(noise(11), PLAIN, pad_to=[32, 32]), 1)
 
 
-@pytest.mark.parametrize("pad_to", [[96], [96, 0], [1, 2, 3]])
-def test_a_padded_size_is_two_lengths(noise, pad_to):
-    with pytest.raises(ConfigError, match=r"DATALOADER.PAD_TO: expected \[height, width\] or null, got \["):
+def test_a_number_to_pad_to_is_what_sides_become_multiples_of_besides_those_of_the_network(noise):
+    assert {batch.images.shape[-2:] for batch in take(train_loader(noise(11), PLAIN, pad_to=48, divisibility=32), 4)} == {
+        (96, 96)  # 96 is the least common multiple; sides are 40 to 64
+    }
+
+
+@pytest.mark.parametrize("pad_to", [[96], [96, 0], [1, 2, 3], 0, -32])
+def test_a_padded_size_is_two_lengths_or_a_number(noise, pad_to):
+    with pytest.raises(
+        ConfigError, match=r"DATALOADER.PAD_TO: expected \[height, width\], a number of at least 1 or null, got "
+    ):
         train_loader(noise(4), pad_to=pad_to)
 
 

@@ -172,7 +172,7 @@ def test_precision_auto_is_what_the_run_trained_in(changed_checkpoint: Any, chec
         for precision in ("auto", "bf16", "fp32")
     }
     assert_same(found["auto"], found["bf16"])
-    assert not torch.equal(found["auto"].scores[:5], found["fp32"].scores[:5])
+    assert not torch.equal(found["auto"].boxes[:5], found["fp32"].boxes[:5])
 
 
 def test_precision_auto_is_fp32_where_the_device_cannot(

@@ -149,7 +149,11 @@ class RetinaNet(nn.Module):
             images: ``[N, C, H, W]`` uint8 or float in 0..255, RGB.
             image_sizes: (height, width) of each image before padding.
         """
-        return self.head(self.neck(self.backbone(self.normalization(images, image_sizes))))
+        return self.network(self.normalization(images, image_sizes))
+
+    def network(self, x: Tensor) -> DensePredictions:
+        """Run backbone, neck and head on normalised images ``[N, C, H, W]``: what is compiled where that is asked for."""
+        return self.head(self.neck(self.backbone(x)))
 
     def losses(self, predictions: DensePredictions, targets: Sequence[Annotations]) -> LossOutput:
         """Return the losses of predictions; in eval mode local sums, see :class:`DenseCriterion`."""
