@@ -24,12 +24,14 @@ class Row:
         difference: how far the results of ours and the last are apart, as the row defines it; more than ``tolerance`` is an
             error, since a faster wrong result is none.
         tolerance: what is accepted.
+        images: of one call, where images a second are to be told.
     """
 
     title: str
     contestants: dict[str, Callable[[], Any]]
     difference: Callable[[], float] | None = None
     tolerance: float = 0.0
+    images: int | None = None
 
 
 @dataclass
@@ -67,7 +69,7 @@ def measure(row: Row, rounds: int, device: torch.device) -> dict[str, Timing]:
         for name, call in row.contestants.items():
             timings[name].seconds.append(_seconds(call, device))
     for name, call in row.contestants.items():
-        timings[name].extra_mib = _extra_mib(call, device)
+        timings[name].extra_mib = extra_mib(call, device)
     return timings
 
 
@@ -84,7 +86,8 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _extra_mib(call: Callable[[], Any], device: torch.device) -> float | None:
+def extra_mib(call: Callable[[], Any], device: torch.device) -> float | None:
+    """Return what a call holds at most beyond what was held before, MiB; None where the system does not say."""
     gc.collect()
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -99,6 +102,13 @@ def _extra_mib(call: Callable[[], Any], device: torch.device) -> float | None:
     before = _status("VmRSS")
     call()
     return (_status("VmHWM") - before) / 1024
+
+
+def resident_mib() -> float | None:
+    """Return the memory that this process holds, garbage and freed memory not counted; None where the system does not say."""
+    gc.collect()
+    _give_back_freed_memory()
+    return _status("VmRSS") / 1024 if Path("/proc/self/status").exists() else None
 
 
 def _give_back_freed_memory() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 from dettoolkit.visualization.chart_pictures import chart_picture
@@ -35,3 +37,21 @@ def test_size_scale_and_legend() -> None:
     assert _of_color(large, BLUE).any()
     assert not _of_color(one, BLUE).any()
     assert (large[:3] == 255).all()  # white ground
+
+
+def test_a_power_law_is_a_straight_line_on_logarithmic_axes() -> None:
+    line = Series("x^2", [1, 10, 100], [1, 100, 10_000], "#ff0000")
+    picture = chart_picture([line], "t", "x", "y", (1, 100), (1, 10_000), (440, 320), 1, logarithmic=True)
+    chart = picture[36 - 1 : 36 + 320]  # below title and label, two lines of 18 px
+    rows, columns = np.nonzero(_of_color(chart, RED))
+    # the middle of the frame, 50..428 by 12..282, is where the middle point's dot is: 4 px around (239, 147)
+    middle = rows[np.abs(columns - 239) <= 1]
+    assert abs(middle.mean() - 147) <= 1.5
+    assert middle.max() - middle.min() >= 6
+
+
+def test_logarithmic_axes_are_labelled_with_the_numbers_themselves() -> None:
+    ticks = importlib.import_module("dettoolkit.visualization.chart_pictures")._logarithmic_ticks
+    assert [label for _, label in ticks(0.0, 2.0)] == ["1", "2", "5", "10", "20", "50", "100"]
+    assert [label for _, label in ticks(-1.0, 6.0)] == ["0.1", "1", "10", "100", "1000", "10k", "100k", "1000k"]
+    assert [round(place, 4) for place, _ in ticks(0.0, 1.0)] == [0.0, 0.301, 0.699, 1.0]  # decimal logarithms of 1, 2, 5, 10

@@ -1,0 +1,1 @@
+"""How time and memory grow with the size of the images, the batch, the boxes, the classes and the data set."""
