@@ -40,7 +40,7 @@ def both(dtype, kind, classes, capability):
         triton_pass._losses_and_gradient_kernel, capability, dtype=dtype, KIND=kind, FIRST=0.75, SECOND=2.0,
         POSITIVE_WEIGHT=0.25, NEGATIVE_WEIGHT=0.75, GRADIENT_SCALE=1.0, HAS_WEIGHTS=True,
         HAS_QUALITY=kind in ("quality", "varifocal"), BY_ANCHOR=classes == 80, WITH_GRADIENT=True, NUM_CLASSES=classes,
-        BLOCK_ROWS=2048 // block, BLOCK_CLASSES=block, logits_k=1, gradient_k=1,
+        BLOCK_ROWS=2048 // block, BLOCK_CLASSES=block, logits_k=1,
     )
     yield ptx_of(triton_pass._scale_kernel, capability, dtype=dtype, PER_PROGRAM=65536, BLOCK=2048)
 

@@ -25,9 +25,8 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
     """
     gradient = torch.empty_like(work.logits) if work.with_gradient else None
     losses = torch.empty(work.labels.shape, dtype=work.dtype, device=work.logits.device)
-    for logits, labels, weights, quality, results, slopes in _pieces(
-        work.logits, work.labels, work.weights, work.quality, losses, gradient
-    ):
+    of_rows = [None if each is None else each.contiguous() for each in (work.labels, work.weights, work.quality)]
+    for logits, labels, weights, quality, results, slopes in _pieces(work.logits, *of_rows, losses, gradient):
         loss, slope = _values_and_slopes(work, logits.to(work.dtype), labels, quality)
         if weights is not None:
             loss, slope = loss.mul_(weights), slope.mul_(weights[:, None])
@@ -42,7 +41,7 @@ def multiply_in_place(gradient: Tensor, factor: Tensor) -> Tensor:
     """Multiply ``gradient [N, R, K]`` with ``factor [N, R, 1]`` or ``[1, 1, 1]``, rounding the product; return the gradient."""
     if factor.numel() == 1 and factor.device.type == "cpu" and factor.item() == 1:  # elsewhere asking would mean waiting
         return gradient
-    for rows, factors in _pieces(gradient, factor.expand(*gradient.shape[:2], 1)):
+    for rows, factors in _pieces(gradient, factor.expand(*gradient.shape[:2], 1).contiguous()):
         torch.mul(rows, factors, out=rows)
     return gradient
 

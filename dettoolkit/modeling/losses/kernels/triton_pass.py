@@ -27,7 +27,7 @@ def _losses_and_gradient_kernel(
     quality: tl.tensor,
     losses: tl.tensor,
     sums: tl.tensor,
-    gradient: tl.tensor,
+    gradient: tl.tensor,  # contiguous
     num_rows: tl.tensor,  # of all images
     rows_of_image: tl.tensor,
     logits_n: tl.tensor,  # strides, in elements: of images, rows, classes
@@ -39,9 +39,6 @@ def _losses_and_gradient_kernel(
     weights_r: tl.tensor,
     quality_n: tl.tensor,
     quality_r: tl.tensor,
-    gradient_n: tl.tensor,
-    gradient_r: tl.tensor,
-    gradient_k: tl.tensor,
     KIND: tl.constexpr,
     FIRST: tl.constexpr,
     SECOND: tl.constexpr,
@@ -72,7 +69,6 @@ def _losses_and_gradient_kernel(
         goodness = tl.load(quality + image * quality_n + at * quality_r, mask=counted, other=0.0)
     weight = tl.where(counted, weight, 0.0)
     logits_of_row = logits + image * logits_n + at * logits_r
-    gradient_of_row = gradient + image * gradient_n + at * gradient_r
     total = tl.zeros([BLOCK_ROWS, BLOCK_CLASSES], tl.float32)
     for start in range(0, NUM_CLASSES, BLOCK_CLASSES):
         k = (start + tl.arange(0, BLOCK_CLASSES)).to(tl.int64)
@@ -88,7 +84,7 @@ def _losses_and_gradient_kernel(
         total += loss
         if WITH_GRADIENT:
             slope = slope * (weight * GRADIENT_SCALE)[:, None]
-            address = gradient_of_row[:, None] + k[None, :] * gradient_k
+            address = gradient + row[:, None] * NUM_CLASSES + k[None, :]
             tl.store(address, slope.to(gradient.dtype.element_ty), mask=inside[:, None] & of_a_class)
     # a label that is no class makes the loss NaN: a kernel has no other way to say so
     by_row = tl.where(label < NUM_CLASSES, tl.sum(total, axis=1) * weight, float("nan"))
@@ -125,17 +121,17 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
     blocks = triton.cdiv(num_rows, block_rows)
     losses = work.logits.new_empty((num_images, rows_of_image) if work.by_anchor else (0,), dtype=torch.float32)
     sums = losses.new_empty(0 if work.by_anchor else blocks)
-    gradient = torch.empty_like(work.logits) if work.with_gradient else None
+    gradient = work.logits.new_empty(work.logits.shape) if work.with_gradient else None
     unused = work.logits  # what stands for a tensor that there is not, and is not read
     weights = work.labels if work.weights is None else work.weights
     quality = work.labels if work.quality is None else work.quality
     slopes = unused if gradient is None else gradient
-    if num_rows and num_classes:
+    if num_rows:
         with torch.cuda.device_of(work.logits):
             _losses_and_gradient_kernel[(blocks,)](
                 *(work.logits, work.labels, weights, quality, losses, sums, slopes, num_rows, rows_of_image),
                 *work.logits.stride(),
-                *(*work.labels.stride(), *weights.stride(), *quality.stride(), *slopes.stride()),
+                *(*work.labels.stride(), *weights.stride(), *quality.stride()),
                 KIND=work.formula.kind,
                 FIRST=float(work.formula.numbers[0]),
                 SECOND=float(work.formula.numbers[-1]),
@@ -155,7 +151,7 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
 
 
 def scale_in_place(gradient: Tensor, factor: Tensor) -> Tensor:
-    """Multiply a dense gradient with a scalar on its device, and return it; nothing is touched where the scalar is one."""
+    """Multiply a contiguous gradient with a scalar on its device, and return it; nothing is touched where the scalar is one."""
     if gradient.numel():
         with torch.cuda.device_of(gradient):
             programs = triton.cdiv(gradient.numel(), _SCALED_BY_A_PROGRAM)
