@@ -17,11 +17,12 @@ import torch
 import torchvision
 from tabulate import tabulate
 
-from benchmarks.speed import data_rows, dense_rows, model_rows
+from benchmarks.speed import data_rows, dense_rows, gpu_rows, model_rows
 from benchmarks.speed.timing import Row, Timing, measure
 
 ROWS: dict[str, Callable[[torch.device], Iterator[Row]]] = {
     "focal_loss": dense_rows.focal_loss,
+    "focal_loss_kernel": gpu_rows.focal_loss_kernel,
     "matching": dense_rows.matching,
     "post_processing": dense_rows.post_processing,
     "inference": model_rows.inference,
