@@ -62,6 +62,18 @@ def mean_over_processes(tensor: Tensor) -> Tensor:
     return sum_over_processes(tensor) / world_size()
 
 
+def max_over_processes(tensor: Tensor) -> Tensor:
+    """Return the largest of every process's ``tensor``, elementwise: a new tensor without gradient, the same everywhere.
+
+    Args:
+        tensor: any shape, equal in all processes; on the CPU or on the device of the process, which is not waited for.
+    """
+    largest = tensor.detach().clone()
+    if world_size() > 1:
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=host_group() if largest.device.type == "cpu" else None)
+    return largest
+
+
 def gather_objects(obj: Any, dst: int = 0) -> list[Any] | None:
     """Return every process's ``obj`` in the order of ranks to process ``dst``, and None to the others."""
     if world_size() == 1:
@@ -82,7 +94,7 @@ def broadcast_object(obj: Any, src: int = 0) -> Any:
 
 def any_process(flag: bool) -> bool:
     """Return whether ``flag`` is true in at least one process; the answer is the same everywhere."""
-    return bool(sum_over_processes(torch.tensor(int(flag))) > 0)
+    return flag if world_size() == 1 else bool(sum_over_processes(torch.tensor(int(flag))) > 0)
 
 
 def all_agree(flag: bool) -> bool:

@@ -47,8 +47,7 @@ class Checkpointer:
             name: of the file; ``model_<iteration>.pth`` when left out.
             keep: how many of the files named after iterations stay.
         """
-        state = trainer.state_dict() | {"loader": trainer.batches.state_dict()}  # type: ignore[attr-defined]
-        self._write(trainer, name or _numbered(trainer), {"training": state})
+        self._write(trainer, name or _numbered(trainer), {"training": trainer.state_dict() | {"loader": _place(trainer)}})
         barrier()
         if keep is not None and is_main_process():
             for old in sorted(self.folder.checkpoints.glob("model_[0-9]*.pth"))[:-keep]:
@@ -68,9 +67,7 @@ class Checkpointer:
         state = trainer.state_dict()
         if trainer.is_updating or not _is_finite([trainer.model_for_evaluation.state_dict(), state["optimizer"]]):
             return None
-        # the broken step has taken a batch that nothing was learned from
-        loader = trainer.batches.state_dict() | {"batches_taken": trainer.iteration}  # type: ignore[attr-defined]
-        self._write(trainer, _numbered(trainer), {"training": state | {"loader": loader}})
+        self._write(trainer, _numbered(trainer), {"training": state | {"loader": _place(trainer)}})
         return self.folder.checkpoints / _numbered(trainer)
 
     def resume(self, trainer: Trainer) -> None:
@@ -100,6 +97,14 @@ class Checkpointer:
         if is_main_process():
             model = {key: value.detach().cpu() for key, value in trainer.model_for_evaluation.state_dict().items()}
             write(self.folder.checkpoints / name, {"model": model, "iteration": trainer.iteration, **self._facts, **more})
+
+
+def _place(trainer: Trainer) -> dict[str, Any]:
+    """Return the place in the stream of batches after those that were learned from.
+
+    The loader may have handed out more: one ahead of the GPU, or for a step that broke off.
+    """
+    return trainer.batches.state_dict() | {"batches_taken": trainer.iteration}  # type: ignore[attr-defined]
 
 
 def _numbered(trainer: Trainer) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,10 +16,14 @@ from dettoolkit.structures import Batch
 
 if TYPE_CHECKING:  # hooks are made for the trainer, not the other way round
     from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.finite_losses import FiniteLosses, NotedStep
+from dettoolkit.engine.look_ahead import LookAhead
 from dettoolkit.engine.precision import autocast
 from dettoolkit.errors import CheckpointError, ConfigError
 
 logger = logging.getLogger(__name__)
+
+_MOST_UNREAD = 100  # steps; what is kept of them takes memory
 
 
 class Trainer:
@@ -28,9 +31,13 @@ class Trainer:
 
     What hooks may use: ``model`` (never wrapped), ``optimizer``, ``iteration`` (steps done), ``num_iterations``,
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
-    ``step_was_finite`` (in all processes; otherwise the weights are as before), ``is_updating`` (the weights may be ahead of
-    ``iteration``), ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``, ``request_stop``,
-    ``model_for_evaluation``.
+    ``step_was_finite`` (in all processes; otherwise the weights are those before ``finite_losses.first_bad``), ``is_updating``
+    (the weights may be ahead of ``iteration``), ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``,
+    ``request_stop``, ``model_for_evaluation``.
+
+    On CUDA no step waits for the device, if the optimizer can leave out an update by itself: ``step_was_finite`` is then as
+    it was last known, and brought up to date before hooks that are due (:meth:`Hook.is_due`), every 100 steps, and after the
+    last step; ``time`` and ``data_time`` of a single step mean little there, over several steps they are right.
 
     Args:
         model: returns a :class:`~dettoolkit.structures.LossOutput` for images, sizes and targets.
@@ -44,6 +51,7 @@ class Trainer:
         accumulate: parts of a step.
         amp: autocast precision.
         clip_gradient_norm: largest L2 norm of all gradients together, or None.
+        deferred: whether losses are looked at only where something is due; None: where that is possible.
 
     Raises:
         ConfigError: two hooks keep state under the same name.
@@ -63,6 +71,7 @@ class Trainer:
         accumulate: int = 1,
         amp: Literal["none", "bf16", "fp16"] = "none",
         clip_gradient_norm: float | None = None,
+        deferred: bool | None = None,
     ) -> None:
         self.model, self.replica, self.optimizer = model, replica, optimizer
         self.batches, self.hooks, self.device = batches, list(hooks), device
@@ -72,6 +81,7 @@ class Trainer:
         self.iteration = 0
         self.latest_metrics: dict[str, Tensor | float] = {}
         self.latest_batches: list[Batch] = []
+        self.finite_losses = FiniteLosses(optimizer, device, deferred)
         self.step_was_finite = True
         self.is_updating = False
         self.recorded: dict[str, float] = {}
@@ -109,18 +119,19 @@ class Trainer:
         try:
             self._call("before_train")
             self.replica.train()
-            batches = iter(self.batches)
+            self.finite_losses.start()
+            num_batches = (self.num_iterations - self.iteration) * self.accumulate
+            batches = LookAhead(iter(self.batches), self.device, num_batches)
             while self.iteration < self.num_iterations:
                 self._call("before_step")
                 self._step(batches)
-                self.iteration += 1
-                self.is_updating = False
                 self._call("after_step")
                 if any_process(self._stop_reason is not None):
                     logger.info(
                         "training stops at iteration %d: %s", self.iteration, self._stop_reason or "another process asked"
                     )
                     break
+            self.read_losses()
             self._call("after_train")
         except BaseException as error:
             for hook in self.hooks:
@@ -131,23 +142,43 @@ class Trainer:
         for hook in self.hooks:
             getattr(hook, stage)(self)
 
-    def _step(self, batches: Iterator[Batch]) -> None:
-        start, waited = time.perf_counter(), 0.0
+    def read_losses(self) -> None:
+        """Bring ``step_was_finite`` up to date; a GPU is waited for. It is this process's business alone."""
+        if self.finite_losses.num_unread:
+            self.step_was_finite = self.finite_losses.read()
+
+    def _step(self, batches: LookAhead) -> None:
+        start, waited = time.perf_counter(), batches.seconds_waited
         self.optimizer.zero_grad(set_to_none=True)
         self.latest_batches, self.recorded = [], {}
         metrics: dict[str, Tensor] = {}
         for part in range(self.accumulate):
-            asked = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - asked
+            batch, moved = batches.take()
             self.latest_batches.append(batch)
-            for name, value in self._backward(batch.to(self.device), last=part == self.accumulate - 1).items():
+            for name, value in self._backward(moved, last=part == self.accumulate - 1).items():
                 metrics[name] = metrics.get(name, 0) + value / self.accumulate
-        # one bad process spoils the averaged gradients of all, so all leave the weights as they are
-        self.step_was_finite = not any_process(not math.isfinite(metrics["loss"]))
-        if self.step_was_finite:
-            metrics |= self._update()
+            batches.prepare()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.finite_losses.note(NotedStep.of(self.iteration + 1, rate, metrics, self.latest_batches))
+        metrics |= self._update_if_finite()
+        self.iteration += 1
+        self.is_updating = False
+        if self._is_anything_due():
+            self.read_losses()
+        waited = batches.seconds_waited - waited
         self.latest_metrics = {**metrics, "data_time": waited, "time": time.perf_counter() - start}
+
+    def _update_if_finite(self) -> dict[str, Tensor]:
+        if self.finite_losses.can_wait:
+            with self.finite_losses.masking(self.optimizer):
+                return self._update()
+        self.read_losses()
+        return self._update() if self.step_was_finite else {}
+
+    def _is_anything_due(self) -> bool:
+        if self.iteration == self.num_iterations or self.finite_losses.num_unread >= _MOST_UNREAD:
+            return True
+        return any(hook.is_due(self) for hook in self.hooks)
 
     def _backward(self, batch: Batch, last: bool) -> dict[str, Tensor]:
         wait = contextlib.nullcontext() if last or self.replica is self.model else self.replica.no_sync()  # type: ignore[operator]

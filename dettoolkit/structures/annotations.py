@@ -49,11 +49,14 @@ class Annotations:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Annotations:
         """Return the same annotations on another device; what leaves the CPU remembers whether it has crowd regions."""
+        has_crowds = self.has_crowds
+        if has_crowds is None and self.ignore.device.type == "cpu":
+            has_crowds = bool(self.ignore.any())
         return Annotations(
             self.boxes.to(device, non_blocking=non_blocking),
             self.labels.to(device, non_blocking=non_blocking),
             self.ignore.to(device, non_blocking=non_blocking),
-            bool(self.ignore.any()) if self.ignore.device.type == "cpu" else self.has_crowds,
+            has_crowds,
         )
 
     def pin_memory(self) -> Annotations:

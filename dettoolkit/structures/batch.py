@@ -64,6 +64,12 @@ class Batch:
         targets = [target.to(device, non_blocking=True) for target in self.targets]
         return Batch(self.images.to(device, non_blocking=True), self.image_sizes, targets, self.samples)
 
+    def record_stream(self, stream: torch.cuda.Stream) -> None:
+        """Have the memory of images and targets kept until ``stream`` is done with it; see ``Tensor.record_stream``."""
+        of_targets = [tensor for target in self.targets for tensor in (target.boxes, target.labels, target.ignore)]
+        for tensor in [self.images, *of_targets]:
+            tensor.record_stream(stream)
+
     def pin_memory(self) -> Batch:
         """Return the batch in page-locked memory (the data loader calls it by this name)."""
         targets = [target.pin_memory() for target in self.targets]

@@ -14,6 +14,8 @@ def test_one_process_needs_no_group() -> None:
     values = torch.tensor([1.0, 2.0], requires_grad=True)
     assert (distributed.rank(), distributed.world_size(), distributed.is_main_process()) == (0, 1, True)
     assert distributed.mean_over_processes(values).tolist() == [1.0, 2.0]
+    assert distributed.max_over_processes(values).tolist() == [1.0, 2.0]
+    assert not distributed.max_over_processes(values).requires_grad
     assert not distributed.sum_over_processes(values).requires_grad
     assert distributed.gather_objects({"a": 1}) == [{"a": 1}]
     assert distributed.broadcast_object("x") == "x"
@@ -50,6 +52,7 @@ def _talk(base: int) -> dict[str, object]:
         "world": distributed.world_size(),
         "sum": distributed.sum_over_processes(mine).tolist(),
         "mean": distributed.mean_over_processes(mine).tolist(),
+        "max": distributed.max_over_processes(mine * torch.tensor([1.0, -1.0])).tolist(),
         "mean of integers": distributed.mean_over_processes(torch.tensor(rank)).item(),
         "gradient": model.weight.grad.item(),
         "broadcast": distributed.broadcast_object(f"from {rank}", src=1),
@@ -70,6 +73,7 @@ def test_two_processes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     for seen in (first, second):
         assert seen["sum"] == [3.0, 10.0]  # 1 + 2, 0 + 10
         assert seen["mean"] == [1.5, 5.0]
+        assert seen["max"] == [2.0, 0.0]
         assert seen["mean of integers"] == 0.5
         assert seen["gradient"] == 1.5  # d(w x)/dw = x: the mean of 1 and 2
         assert seen["broadcast"] == "from 1"

@@ -105,3 +105,33 @@ def test_groups_are_described_for_the_log() -> None:
 def test_settings_that_cannot_be_used_are_refused(node: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         OPTIMIZERS.build(node, "SOLVER.OPTIMIZER", model=nn.Linear(1, 1), lr=0.1)
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_a_first_step_that_gradient_scaling_leaves_out_leaves_no_trace(name: str) -> None:
+    one, other = (nn.Linear(64, 64, bias=False) for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    optimizer, untouched = (OPTIMIZERS.build({"NAME": name}, "OPTIMIZER", model=model, lr=0.1) for model in (one, other))
+    one.weight.grad = torch.full((64, 64), float("nan"))
+    optimizer.found_inf = torch.ones(())  # as torch.amp.GradScaler says it
+    optimizer.step()
+    del optimizer.found_inf
+    for model, each in ((one, optimizer), (other, untouched)):
+        model.weight.grad = torch.ones(64, 64)
+        each.step()
+    assert torch.equal(one.weight, other.weight)
+
+
+def test_momentum_begins_with_the_first_gradient() -> None:
+    ours, plain = nn.Linear(8, 8), nn.Linear(8, 8)
+    plain.load_state_dict(ours.state_dict())
+    both = (
+        OPTIMIZERS.build({"NAME": "SGD"}, "OPTIMIZER", model=ours, lr=0.1),
+        torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True),
+    )
+    for _ in range(3):
+        for model, optimizer in zip((ours, plain), both, strict=True):
+            optimizer.zero_grad()
+            model(torch.ones(2, 8)).square().sum().backward()
+            optimizer.step()
+    assert all(torch.equal(*pair) for pair in zip(ours.parameters(), plain.parameters(), strict=True))

@@ -40,10 +40,14 @@ class PeriodicCheckpoint(Hook):
         """Note what is saved already."""
         self._saved = trainer.iteration
 
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether it is time."""
+        period = self.period.iterations(trainer.iterations_per_epoch)
+        return bool(period) and trainer.iteration % period == 0 and trainer.iteration < trainer.num_iterations
+
     def after_step(self, trainer: Trainer) -> None:
         """Save when it is time."""
-        period = self.period.iterations(trainer.iterations_per_epoch)
-        if period and trainer.iteration % period == 0 and trainer.iteration < trainer.num_iterations:
+        if self.is_due(trainer):
             self.checkpointer.save_training(trainer, keep=self.keep)
             self._saved = trainer.iteration
 
@@ -60,6 +64,10 @@ class PeriodicCheckpoint(Hook):
         if not is_main_process() or trainer.iteration == self._saved or not trainer.step_was_finite:
             return
         try:
+            trainer.read_losses()
+            if (bad := trainer.finite_losses.first_bad) is not None:
+                logger.warning("nothing is saved: the loss of iteration %d was not finite", bad.iteration)
+                return
             file = self.checkpointer.save_broken_off(trainer)
         except Exception as failed:  # whatever ended the training may keep it from being saved, and is what is to be told
             logger.error("the state after iteration %d could not be saved: %s", trainer.iteration, failed)

@@ -37,9 +37,13 @@ class Evaluation(Hook):
         if not self.evaluations:
             logger.warning("DATASETS.TEST is empty: nothing will be evaluated, and there will be no best checkpoint")
 
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether it is time."""
+        period = self.period.iterations(trainer.iterations_per_epoch)
+        return trainer.iteration == trainer.num_iterations or bool(period and trainer.iteration % period == 0)
+
     def after_step(self, trainer: Trainer) -> None:
         """Evaluate when it is time."""
-        period = self.period.iterations(trainer.iterations_per_epoch)
-        if trainer.iteration == trainer.num_iterations or (period and trainer.iteration % period == 0):
+        if self.is_due(trainer):
             trainer.recorded |= evaluate_all(self.evaluations, trainer.model_for_evaluation, trainer.device, self.folder)
             trainer.latest_evaluation = dict(trainer.recorded)

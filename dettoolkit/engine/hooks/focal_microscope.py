@@ -70,8 +70,12 @@ class FocalMicroscope(Hook):
 
     def before_step(self, trainer: Trainer) -> None:
         """Be among the observers of the steps to look at, and of no others."""
-        if trainer.iteration == 0 or (trainer.iteration + 1) % self.period == 0:
+        if self._looks_at(trainer.iteration + 1):
             self._criterion.observers.append(self._look)
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether this step was looked at."""
+        return self._looks_at(trainer.iteration)
 
     def after_step(self, trainer: Trainer) -> None:
         """Leave the numbers with the trainer, and say what looks wrong."""
@@ -86,6 +90,9 @@ class FocalMicroscope(Hook):
             levels = level_names(trainer.model, statistics.counts.shape[1])
             trainer.latest_metrics |= named_numbers(statistics, levels, self.class_names)
         self._judge(trainer, statistics)
+
+    def _looks_at(self, iteration: int) -> bool:
+        return iteration == 1 or iteration % self.period == 0
 
     def _look(self, logits: Sequence[Tensor], labels: Sequence[Tensor], losses: Sequence[Tensor]) -> None:
         if self._criterion.training:  # an evaluation in the same step is none of its business

@@ -26,6 +26,14 @@ class Hook:
     def before_step(self, trainer: Trainer) -> None:
         """Called before each step; ``trainer.iteration`` steps are done."""
 
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether :meth:`after_step` will read numbers of the step just done, save or evaluate.
+
+        ``trainer.step_was_finite`` is up to date then; to know it after each step, a GPU would be waited for.
+        """
+        del trainer
+        return False
+
     def after_step(self, trainer: Trainer) -> None:
         """Called after each step, which ``trainer.iteration`` counts already."""
 

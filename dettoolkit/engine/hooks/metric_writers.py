@@ -11,6 +11,7 @@ from torch import Tensor
 from dettoolkit.distributed import is_main_process, mean_over_processes
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.trainer import Trainer
+from dettoolkit.engine.waiting_advice import WaitingAdvice
 from dettoolkit.registry import HOOKS, WRITERS, Component, ListOf
 
 
@@ -39,19 +40,28 @@ class MetricWriters(Hook):
         self.writers = writers
         self.period = period
         self._values: dict[str, list[Any]] = defaultdict(list)
+        self._advice = WaitingAdvice()
 
     def before_train(self, trainer: Trainer) -> None:
         """Let the writers take up the files of an earlier part of the run."""
+        self._advice = WaitingAdvice()
         if is_main_process():
             for writer in self.writers:
                 writer.open(trainer)
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether it is time to write."""
+        return trainer.iteration % self.period == 0 or trainer.iteration == trainer.num_iterations
 
     def after_step(self, trainer: Trainer) -> None:
         """Collect, and write when it is time."""
         for name, value in trainer.latest_metrics.items():
             self._values[name].append(value)  # on the device: fetched once a period
-        if trainer.iteration % self.period == 0 or trainer.iteration == trainer.num_iterations or trainer.recorded:
-            self._write(trainer, self._means())
+        if self.is_due(trainer) or trainer.recorded:
+            numbers = self._means()
+            self._write(trainer, numbers)
+            if trainer.iteration % self.period == 0 and is_main_process():
+                self._advice.after_period(numbers["time"], numbers["data_time"], trainer.batches)
         if trainer.recorded:
             self._write(trainer, trainer.recorded)
 
@@ -64,10 +74,9 @@ class MetricWriters(Hook):
         self._close()
 
     def _means(self) -> dict[str, float]:
-        names = list(self._values)
-        means = [_mean(values) for values in self._values.values()]
+        names, values = list(self._values), list(self._values.values())
         self._values.clear()
-        return dict(zip(names, mean_over_processes(torch.stack(means)).tolist(), strict=True)) if names else {}
+        return dict(zip(names, mean_over_processes(_means(values)).tolist(), strict=True)) if names else {}
 
     def _write(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         if is_main_process() and numbers:
@@ -80,8 +89,19 @@ class MetricWriters(Hook):
                 writer.close()
 
 
-def _mean(values: list[Any]) -> Tensor:
-    """Return the float64 mean of scalars on the device, in one copy, or of Python numbers."""
-    if isinstance(values[0], Tensor):
-        return torch.stack(values).cpu().double().mean()  # float64 on the CPU: MPS has none
-    return torch.tensor(values, dtype=torch.float64).mean()
+def _means(columns: list[list[Any]]) -> Tensor:
+    """Return the float64 mean of each list of Python numbers and scalar tensors."""
+    fetched = iter(_fetched([value for column in columns for value in column]))
+    return torch.stack([torch.tensor([next(fetched) for _ in column], dtype=torch.float64).mean() for column in columns])
+
+
+def _fetched(values: list[Any]) -> list[float]:
+    """Return Python numbers; the tensors of a device come in one copy."""
+    numbers = list(values)
+    for device in {value.device for value in values if isinstance(value, Tensor)}:
+        places = [place for place, value in enumerate(values) if isinstance(value, Tensor) and value.device == device]
+        dtype = torch.float64 if device.type == "cpu" else torch.float32  # MPS has no float64
+        copied = torch.stack([values[place].to(dtype) for place in places]).tolist()
+        for place, number in zip(places, copied, strict=True):
+            numbers[place] = number
+    return numbers

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
+from dettoolkit.distributed import picks_at_once
+
 _PAIRS = 1 << 18  # worked on at a time: their IoUs stay in the processor's cache
 _LONGEST, _SHORTEST = 1 << 14, 1 << 9  # anchors of a chunk: longer ones touch more boxes, shorter ones cost calls
 
@@ -29,7 +31,7 @@ def largest_overlaps(anchors: Tensor, boxes: Tensor, counted: Tensor | None = No
         IoU ``[R]``; index ``[R]`` int64 of the first box that has it (0 where it is 0); ``[R]`` bool: one of the best for
         some box.
     """
-    if counted is not None or anchors.device.type != "cpu":
+    if counted is not None or not picks_at_once(anchors.device):
         return _by_matrix(anchors, boxes, counted)
     chunk = max(_SHORTEST, min(_LONGEST, _PAIRS // len(boxes)))
     best, index = torch.zeros(len(anchors)), torch.zeros(len(anchors), dtype=torch.int64)

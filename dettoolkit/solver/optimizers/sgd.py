@@ -35,3 +35,6 @@ class SGD(torch.optim.SGD):
     ) -> None:
         groups = parameter_groups(model, weight_decay, weight_decay_norm, weight_decay_bias)
         super().__init__(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused_where_possible(model))
+        if momentum:  # a fused first step that is left out, as gradient scaling does, would keep what it found in the memory
+            for parameter in (parameter for group in self.param_groups for parameter in group["params"]):
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
