@@ -51,3 +51,23 @@ def test_memory_held_during_a_call_is_counted(timing: Any) -> None:
 
     row = timing.Row("one", {"a": hold})
     assert 60 <= timing.measure(row, 1, CPU)["a"].extra_mib <= 140  # the bytes that are written count too
+
+
+@pytest.mark.parametrize(
+    ("module", "row", "sizes"),
+    [
+        ("data_rows", "loading", {"IMAGES": 1}),
+        ("data_rows", "loading_workers", {"IMAGES_OF_WORKERS": 6, "BATCH": 2}),
+        ("evaluation_rows", "coco_evaluation", {"IMAGES": 30, "IMAGES_OF_PYCOCOTOOLS": 20}),
+        ("evaluation_rows", "gathering", {"IMAGES": 30}),
+    ],
+)
+def test_the_contestants_of_a_row_agree(
+    timing: Any, monkeypatch: pytest.MonkeyPatch, module: str, row: str, sizes: Any
+) -> None:
+    rows = importlib.import_module(f"benchmarks.speed.{module}")
+    for name, size in sizes.items():
+        monkeypatch.setattr(rows, name, size)
+    for each in getattr(rows, row)(CPU):
+        assert len(each.contestants) >= 2
+        assert each.difference() <= each.tolerance

@@ -1,95 +1,110 @@
-"""Rows before and after the network: decoding with resizing, and COCO evaluation."""
+"""Rows of the way from files to batches: decoding, resizing and flipping, in one thread and by workers."""
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
+from torchvision.io import ImageReadMode, decode_image, read_file
+from torchvision.transforms.v2.functional import horizontal_flip, resize
 from torchvision.tv_tensors import Image
 
 from benchmarks.speed.timing import Row
 from dettoolkit.data import image_io
+from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.loader import build_test_loader
+from dettoolkit.data.records import Record
 from dettoolkit.data.transforms import ResizeShortestEdge
-from dettoolkit.evaluation import CocoEvaluator
-from dettoolkit.structures import Annotations, DatasetInfo, Detections, Sample
+from dettoolkit.structures import DatasetInfo
+
+IMAGES = 20
+IMAGES_OF_WORKERS = 128
+BATCH = 8
+SIZE = (800, 1067)  # what 480 x 640 becomes with a shorter side of 800
 
 
 def loading(device: torch.device) -> Iterator[Row]:
-    """Yield decoding a JPEG of 640 x 480, resizing its shorter side to 800 and flipping it, 20 times in one thread."""
+    """Yield decoding a JPEG of 640 x 480, resizing its shorter side to 800 and flipping it, in one thread.
+
+    Pillow's way is Detectron2's: arrays between the steps, and a tensor of planes at the end.
+    """
     del device
-    import tempfile
-    from pathlib import Path
+    # having freed a batch, glibc no longer gives each picture's memory back to the system, as in a process that loads batches
+    torch.zeros(BATCH, 3, *SIZE, dtype=torch.uint8)
+    resize_ours = ResizeShortestEdge([800], 1333)
+    with tempfile.TemporaryDirectory(prefix="speed_") as folder, one_thread():
+        path = picture(Path(folder))
 
-    coarse = np.random.default_rng(0).integers(256, size=(48, 64, 3), dtype=np.uint8)
-    picture = PillowImage.fromarray(coarse).resize((640, 480), PillowImage.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=90)
-    folder = tempfile.TemporaryDirectory(prefix="speed_")
-    path = Path(folder.name, "picture.jpg")
-    path.write_bytes(buffer.getvalue())
-    resize = ResizeShortestEdge([800], 1333)
+        def ours() -> Tensor:
+            return horizontal_flip(resize_ours(Image(image_io.read_image(path)))).as_subclass(Tensor)
 
-    def ours() -> Tensor:
-        assert folder.name
-        for _ in range(20):
-            image = resize(Image(image_io.read_image(path))).flip(-1)
-        return image
+        def torchvisions() -> Tensor:
+            image = decode_image(read_file(str(path)), mode=ImageReadMode.RGB)
+            return horizontal_flip(resize(image, list(SIZE), antialias=True)).contiguous()
 
-    def pillow() -> Tensor:
-        for _ in range(20):
+        def pillows() -> Tensor:
             with PillowImage.open(path) as opened:
-                resized = opened.convert("RGB").resize((1067, 800), PillowImage.Resampling.BILINEAR)
-            array = np.asarray(resized.transpose(PillowImage.Transpose.FLIP_LEFT_RIGHT))
-            image = torch.from_numpy(array.copy()).permute(2, 0, 1).contiguous()
-        return image
+                array = np.asarray(opened.convert("RGB"))
+            resized = PillowImage.fromarray(array).resize(SIZE[::-1], PillowImage.Resampling.BILINEAR)
+            flipped = np.flip(np.asarray(resized), axis=1)
+            return torch.as_tensor(np.ascontiguousarray(flipped.transpose(2, 0, 1)))
 
-    def difference() -> float:
-        return float((ours().int() - pillow().int()).abs().max())
+        def difference() -> float:
+            return float((ours().int() - pillows().int()).abs().max())
 
-    yield Row("decode, resize to 800, flip; 20 JPEGs of 640 x 480", {"dettoolkit": ours, "Pillow": pillow}, difference, 2)
+        calls = {"dettoolkit": ours, "torchvision, uint8 antialiased": torchvisions, "Pillow": pillows}
+        contestants = {name: lambda call=call: [call() for _ in range(IMAGES)][-1] for name, call in calls.items()}
+        yield Row(f"decode, resize to 800, flip; {IMAGES} JPEGs of 640 x 480", contestants, difference, 2)
 
 
-def coco_evaluation(device: torch.device) -> Iterator[Row]:
-    """Yield the evaluation of 1,000 images with 100 detections each, from gathering to the numbers."""
+def loading_workers(device: torch.device) -> Iterator[Row]:
+    """Yield the same as batches of the loader, by two workers and by the process itself, in one thread each."""
     del device
-    generator = torch.Generator().manual_seed(0)
-    info = DatasetInfo("random", tuple(f"class {label}" for label in range(80)), tuple(range(1, 81)))
-    truth = [_truth(generator) for _ in range(1000)]
-    found = [_found(each, generator) for each in truth]
-    samples = [_sample(index, each) for index, each in enumerate(truth)]
+    transforms = [{"NAME": "ResizeShortestEdge", "SIZES": [800], "MAX_SIZE": 1333}, {"NAME": "RandomHorizontalFlip", "P": 1.0}]
+    with tempfile.TemporaryDirectory(prefix="speed_") as folder, one_thread():
+        dataset = pictures(picture(Path(folder)), IMAGES_OF_WORKERS)
+        loaders = {count: build_test_loader(dataset, transforms, batch_size=BATCH, num_workers=count) for count in (0, 2)}
 
-    def evaluate(backend: Any) -> float:
-        evaluator = CocoEvaluator(info, backend=backend)
-        for start in range(0, len(samples), 8):
-            evaluator.update(samples[start : start + 8], found[start : start + 8])
-        return float(evaluator.compute()["bbox"]["AP"])
+        def run(count: int) -> int:
+            return sum(int(batch.images[:, :, ::50, ::50].sum()) for batch in loaders[count])
 
-    yield Row(
-        "COCO evaluation, 1,000 images, 100,000 detections",
-        {"dettoolkit": lambda: evaluate("faster_coco_eval"), "the same by pycocotools": lambda: evaluate("pycocotools")},
-        lambda: abs(evaluate("faster_coco_eval") - evaluate("pycocotools")),
-        1e-12,
-    )
+        yield Row(
+            f"batches of {BATCH} from {IMAGES_OF_WORKERS} JPEGs of 640 x 480, resized to 800 and flipped",
+            {"2 workers": lambda: run(2), "one process": lambda: run(0)},
+            lambda: abs(run(2) - run(0)),
+        )
 
 
-def _truth(generator: torch.Generator) -> Annotations:
-    low = torch.rand(7, 2, generator=generator) * 400
-    boxes = torch.cat([low, low + 5 + torch.rand(7, 2, generator=generator) * 200], dim=1)
-    return Annotations(boxes, torch.randint(80, (7,), generator=generator), torch.zeros(7, dtype=torch.bool))
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch and OpenCV compute in one thread for a while."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
-def _found(truth: Annotations, generator: torch.Generator) -> Detections:
-    which = torch.randint(7, (100,), generator=generator)
-    boxes = truth.boxes[which] + torch.randn(100, 4, generator=generator) * 8
-    boxes[:, 2:] = torch.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-    return Detections(boxes, torch.rand(100, generator=generator), truth.labels[which])
+def picture(folder: Path) -> Path:
+    """Write a JPEG of 640 x 480, smooth noise of 80 kB, and return its path."""
+    coarse = np.random.default_rng(0).integers(256, size=(48, 64, 3), dtype=np.uint8)
+    path = folder / "picture.jpg"
+    PillowImage.fromarray(coarse).resize((640, 480), PillowImage.Resampling.BICUBIC).save(path, quality=90)
+    return path
 
 
-def _sample(index: int, truth: Annotations) -> Sample:
-    areas = (truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1)
-    return Sample(image_id=index, file_name=f"{index}.jpg", original_size=(640, 640), original=truth, original_areas=areas)
+def pictures(path: Path, count: int) -> DetectionDataset:
+    """Return a data set that has one picture many times, with one box."""
+    box = {"boxes": np.array([[10, 20, 300, 400]]), "labels": np.zeros(1), "ignore": np.zeros(1), "areas": np.array([110200])}
+    records = (Record(index, path.name, 480, 640, **box) for index in range(count))
+    return DetectionDataset(DatasetInfo("pictures", ("thing",)), records, path.parent)

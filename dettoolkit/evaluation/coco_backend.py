@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -50,7 +51,7 @@ def accumulate(collected: Collected, num_classes: int, max_detections: Sequence[
         backend: the library that does it; both give the same numbers.
     """
     make_index, make_evaluation = _library(backend)
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+    with _no_search_for_cycles(), contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth = _indexed(make_index(), collected, num_classes, _truth_annotations(collected.truth))
         found = _indexed(make_index(), collected, num_classes, _found_annotations(collected.found))
         evaluation = make_evaluation(truth, found, iouType="bbox")
@@ -64,6 +65,18 @@ def accumulate(collected: Collected, num_classes: int, max_detections: Sequence[
         arrays["recall"].reshape(shape[0], *shape[2:]),
         arrays["scores"].reshape(shape),
     )
+
+
+@contextlib.contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Keep Python from looking through millions of dictionaries, again and again, for cycles that they do not have."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _library(backend: Backend) -> tuple[Any, Any]:

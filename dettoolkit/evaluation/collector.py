@@ -60,7 +60,7 @@ class Collector:
         Args:
             samples: N samples with ``image_id``, ``original_size`` and ``original``; without ``original_areas`` the area of
                 an object is that of its box.
-            detections: N detections in the pixels of the original images, on any device.
+            detections: N detections in the pixels of the original images, all of them on one device, whichever it is.
 
         Raises:
             EvaluationError: the lists do not go together, a sample has no ground truth, a label is not 0..K-1, or a number
@@ -68,7 +68,7 @@ class Collector:
         """
         if len(samples) != len(detections):
             raise EvaluationError(f"expected the detections of each image, got {len(samples)} images and {len(detections)}")
-        for sample, found in zip(samples, detections, strict=True):
+        for sample, found in zip(samples, _fetched(detections), strict=True):
             if sample["image_id"] in self._sizes:
                 continue
             truth_rows = _truth_rows(sample, image=len(self._sizes))
@@ -136,6 +136,18 @@ def _moved(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _by_image(rows: np.ndarray) -> np.ndarray:
     return rows[np.argsort(rows["image"], kind="stable")]  # the order within an image decides between equal scores
+
+
+def _fetched(detections: Sequence[Detections]) -> list[Detections]:
+    """Return the same detections on the CPU, in three transfers: each waits until the device has done its work."""
+    if not detections:
+        return []
+    counts = [len(found) for found in detections]
+    boxes, scores, labels = (
+        torch.cat([getattr(found, name).detach() for found in detections]).cpu().split(counts)
+        for name in ("boxes", "scores", "labels")
+    )
+    return [Detections(*columns) for columns in zip(boxes, scores, labels, strict=True)]
 
 
 def _truth_rows(sample: Sample, image: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -13,7 +14,8 @@ import pytest
 import torch
 
 from dettoolkit.errors import EvaluationError
-from dettoolkit.evaluation import CocoEvaluator, flatten
+from dettoolkit.evaluation import CocoEvaluator, Collector, flatten
+from dettoolkit.evaluation.coco_backend import accumulate
 from dettoolkit.registry import EVALUATORS
 from dettoolkit.structures import DatasetInfo, Detections
 
@@ -188,6 +190,25 @@ def test_a_fair_ap_is_not_explained(sample_of, detections_of, caplog):
         evaluate([sample_of(1, [[10, 10, 60, 60]], [0])], [detections_of([[10, 10, 60, 60]], [0.9], [0])])
     assert "Why that probably is" not in caplog.text
     assert "two: 1 images, 1 boxes (0 of them ignored), 1 detections" in caplog.text
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_evaluating_hardly_searches_for_cycles_and_leaves_the_search_as_it_was(random_set, enabled):
+    given = random_set(0, num_images=200)
+    collector, searches = Collector(given.info.class_names), []
+    collector.add(given.samples, given.detections)
+    collected = collector.reduce(lambda collected: collected)
+    assert len(collected.found) > 3000  # a dictionary and a list each: several searches where they are not held back
+    note = lambda phase, info: searches.append(phase)  # noqa: E731
+    (gc.enable if enabled else gc.disable)()
+    gc.callbacks.append(note)
+    try:
+        accumulate(collected, 5, (1, 10, 100), "faster_coco_eval")
+        assert gc.isenabled() is enabled
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert searches.count("start") <= 1  # what was held back comes once
 
 
 def test_it_is_built_from_a_config_node():
