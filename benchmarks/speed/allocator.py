@@ -17,6 +17,8 @@ KEEP = {
 }
 CHOICES = ("default", "keep")
 _PROBE_MIB = 64
+_TRIES = 10
+_FEWEST_PAGES = _PROBE_MIB // 2  # of 2 MiB
 
 
 def run_with(choice: str) -> None:
@@ -49,21 +51,23 @@ def description() -> str:
     faults = page_faults_of_memory_taken_again()
     if faults is None:
         return f"allocator {settings or 'default'}"
-    kept = "keeps freed memory" if faults < _PROBE_MIB else "gives freed memory back"
+    kept = "keeps freed memory" if faults < _FEWEST_PAGES else "gives freed memory back"
     return f"allocator {settings or 'default'}: {kept} ({faults} page faults for {_PROBE_MIB} MiB taken again)"
 
 
 def page_faults_of_memory_taken_again() -> int | None:
     """Return the page faults of filling 64 MiB that were filled and freed just before; None where the system does not count.
 
-    Pages of 4 KiB make 16,384 of them.
+    Pages of 4 KiB make 16,384 of them, of 2 MiB 32. The least of some tries counts: aligned memory does not always fit
+    into a hole of just its size, and glibc takes more from the system until there are larger ones.
     """
     if sys.platform == "win32":
         return None
     import resource
 
-    elements = _PROBE_MIB * 2**18
-    torch.ones(elements)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(elements)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    counts = []
+    for _ in range(_TRIES):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(_PROBE_MIB * 2**18)
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(counts)
