@@ -155,7 +155,8 @@ def scale_in_place(gradient: Tensor, factor: Tensor) -> Tensor:
     if gradient.numel():
         with torch.cuda.device_of(gradient):
             programs = triton.cdiv(gradient.numel(), _SCALED_BY_A_PROGRAM)
-            _scale_kernel[(programs,)](gradient, factor, gradient.numel(), PER_PROGRAM=_SCALED_BY_A_PROGRAM, BLOCK=_TILE)
+            sizes = {"PER_PROGRAM": _SCALED_BY_A_PROGRAM, "BLOCK": _TILE}
+            _scale_kernel[(programs,)](gradient, factor, gradient.numel(), **sizes, enable_fp_fusion=True)
     return gradient
 
 
