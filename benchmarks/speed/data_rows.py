@@ -61,7 +61,7 @@ def loading(device: torch.device) -> Iterator[Row]:
 
         calls = {"dettoolkit": ours, "torchvision, uint8 antialiased": torchvisions, "Pillow": pillows}
         contestants = {name: lambda call=call: [call() for _ in range(IMAGES)][-1] for name, call in calls.items()}
-        yield Row(f"decode, resize to 800, flip; {IMAGES} JPEGs of 640 x 480", contestants, difference, 2)
+        yield Row(f"decode, resize to 800, flip; {IMAGES} JPEGs of 640 x 480", contestants, difference, 2, IMAGES)
 
 
 def loading_workers(device: torch.device) -> Iterator[Row]:
@@ -79,6 +79,7 @@ def loading_workers(device: torch.device) -> Iterator[Row]:
             f"batches of {BATCH} from {IMAGES_OF_WORKERS} JPEGs of 640 x 480, resized to 800 and flipped",
             {"2 workers": lambda: run(2), "one process": lambda: run(0)},
             lambda: abs(run(2) - run(0)),
+            images=IMAGES_OF_WORKERS,
         )
 
 
