@@ -32,7 +32,10 @@ _SOMETHING_LEFT_OUT = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--checkpoint", required=True, metavar="FILE", help="of a run, e.g. runs/my_run/checkpoints/model_final.pth"
+        "--checkpoint",
+        required=True,
+        metavar="FILE",
+        help="of a run, e.g. runs/my_run/checkpoints/model_final.pth, or an exported file",
     )
     parser.add_argument(
         "--input", required=True, nargs="+", metavar="INPUT", help="image, folder, glob or video; several at will"
@@ -54,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compile the network: waits once for each size of pictures, pays for many (docs/how-to/speed_up.md)",
     )
+    parser.add_argument(
+        "--trust", action="store_true", help="run a file of torch.export, which can hold code that somebody put into it"
+    )
     add_font_option(parser)
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="FILE", help="Python files with components of the run's own"
@@ -74,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     style = style_with_font(arguments.font)
     files = find_input_files(arguments.input)
     predictor = Predictor.from_checkpoint(
-        arguments.checkpoint, arguments.device, arguments.plugins, arguments.precision, arguments.compile
+        arguments.checkpoint, arguments.device, arguments.plugins, arguments.precision, arguments.compile, arguments.trust
     )
     folder = claim_folder(arguments.output)
     with PredictionsFile(folder / "predictions.json", predictor.class_names) as predictions:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from fvcore.common.config import CfgNode
 from torch.export import ExportedProgram
 
@@ -57,20 +56,11 @@ def export_detector(
         DataError: a picture cannot be read.
         MissingDependencyError: ``onnx`` needs libraries that are not installed.
     """
-    ending, write, keep_best = FORMATS[format]
-    if format == "onnx":
-        check_onnx()
-    model: Any = stored.model.eval().requires_grad_(False)
-    check_parts(model)
-    suppress: KeepBest | None = keep_best(model.decoder, stored.info.num_classes) if nms == "inside" else None
-    metadata = ExportedMetadata(stored.info, _described(stored.cfg), nms, int(model.size_divisibility))
-    program = trace(ExportableDetector(model, FixedShapeDecoder(model.decoder, suppress)).eval(), model.size_divisibility)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{ending}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{FORMATS[format][0]}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(program, metadata.to_json(), temporary)
-        exported = ExportedDetector.read(temporary, torch.device("cpu"), trusted=True)  # it is our own
+        write_unverified(stored, temporary, format, nms)
+        exported = ExportedDetector.read(temporary, "cpu", trusted=True)  # it is our own
         checks = []
         for check in verify(stored, exported, images):
             checks.append(check)
@@ -83,6 +73,25 @@ def export_detector(
         raise CheckpointError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_unverified(stored: StoredDetector, path: Path, format: str, nms: Literal["inside", "outside"] = "inside") -> None:
+    """Write a detector as a file, without asking what it finds; the arguments are those of :func:`export_detector`.
+
+    Raises:
+        ConfigError: a part of the detector cannot be exported; the message names it.
+        MissingDependencyError: ``onnx`` needs libraries that are not installed.
+    """
+    _, write, keep_best = FORMATS[format]
+    if format == "onnx":
+        check_onnx()
+    model: Any = stored.model.eval().requires_grad_(False)
+    check_parts(model)
+    suppress: KeepBest | None = keep_best(model.decoder, stored.info.num_classes) if nms == "inside" else None
+    metadata = ExportedMetadata(stored.info, _described(stored.cfg), nms, int(model.size_divisibility))
+    program = trace(ExportableDetector(model, FixedShapeDecoder(model.decoder, suppress)).eval(), model.size_divisibility)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(program, metadata.to_json(), path)
 
 
 def _described(cfg: CfgNode) -> CfgNode:

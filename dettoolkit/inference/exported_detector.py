@@ -10,8 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchvision import ops
 
+from dettoolkit.checkpoint import fetch
+from dettoolkit.config import import_plugins
+from dettoolkit.config.plugins import find_plugin
+from dettoolkit.distributed import process_device
 from dettoolkit.errors import CheckpointError, ConfigError
-from dettoolkit.inference.exported_file import is_torch_export, load_onnx, load_torch_export
+from dettoolkit.inference.exported_file import device_for, is_torch_export, load_onnx, load_torch_export
 from dettoolkit.inference.exported_metadata import ExportedMetadata
 from dettoolkit.modeling.dense import DenseDecoder
 from dettoolkit.registry.schema import build_node
@@ -40,37 +44,47 @@ class ExportedDetector(nn.Module):
     Args:
         run: ``(images, image_sizes) -> boxes, scores, labels, counts``.
         metadata: what the file says of itself.
+        device: where it runs.
 
     Raises:
         ConfigError: NMS is not in the graph, and cannot be built here.
     """
 
-    def __init__(self, run: Callable[[Tensor, Tensor], Sequence[Tensor]], metadata: ExportedMetadata) -> None:
+    def __init__(
+        self, run: Callable[[Tensor, Tensor], Sequence[Tensor]], metadata: ExportedMetadata, device: torch.device
+    ) -> None:
         super().__init__()
         self.metadata = metadata
+        self.device = device
         self.size_divisibility = metadata.size_divisibility
         self._run = run
         self._decoder = build_node(DenseDecoder, metadata.cfg.MODEL.DECODER, "DECODER", coder=None)
 
     @classmethod
-    def read(cls, path: str | Path, device: torch.device, trusted: bool = False) -> ExportedDetector:
-        """Read a file that ``dettoolkit export`` wrote.
+    def read(
+        cls, path: str | Path, device: str = "auto", plugins: Sequence[str | Path] = (), trusted: bool = False
+    ) -> ExportedDetector:
+        """Read a file that ``dettoolkit export-model`` wrote.
 
         Args:
-            path: the file.
-            device: where it runs. ONNX Runtime's package decides whether it can use a GPU.
+            path: a file or URL.
+            device: where it runs; auto: a GPU that torch, or the installed ONNX Runtime, can use, or else the CPU.
+            plugins: Python files that register the transforms, or the NMS, of the run's own.
             trusted: whether code in the file may run, which reading a file of ``torch.export`` can lead to.
 
         Raises:
             CheckpointError: the file is damaged, or something else, or is one of ``torch.export`` and not trusted.
-            ConfigError: the device cannot run it.
+            ConfigError: the device cannot run it, or a plugin cannot be imported.
+            DistributedError: there is no such device.
             MissingDependencyError: ONNX Runtime is needed and not installed.
         """
-        file = Path(path)
-        run, text = load_torch_export(file, device, trusted) if is_torch_export(file) else load_onnx(file, device)
+        file = fetch(path)
+        where = process_device(device_for(file, device))
+        run, text = load_torch_export(file, where, trusted) if is_torch_export(file) else load_onnx(file, where)
+        import_plugins([find_plugin(str(plugin), None) for plugin in plugins])
         metadata = ExportedMetadata.from_json(text, str(path))
         try:
-            return cls(run, metadata)
+            return cls(run, metadata, where)
         except ConfigError as error:
             raise CheckpointError(f"{path}: {error}") from error
 

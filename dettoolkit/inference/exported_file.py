@@ -83,7 +83,8 @@ def load_torch_export(path: Path, device: torch.device, trusted: bool) -> tuple[
         graph: Any = program.module(check_guards=False)
     except Exception as error:  # whatever an archive of another version, or a damaged one, leads to
         raise CheckpointError(f"{path} cannot be loaded by torch {torch.__version__}: {_first_line(error)}") from error
-    return graph, text
+    # not the module itself: as part of another one it would refuse eval()
+    return lambda images, image_sizes: graph(images, image_sizes), text
 
 
 def load_onnx(path: Path, device: torch.device) -> tuple[Run, str]:

@@ -15,9 +15,12 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from dettoolkit.checkpoint import fetch
 from dettoolkit.data.transforms import InferencePipeline
 from dettoolkit.distributed import process_device
 from dettoolkit.errors import ConfigError, DataError, did_you_mean
+from dettoolkit.inference.exported_detector import ExportedDetector
+from dettoolkit.inference.exported_file import is_exported
 from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
 from dettoolkit.inference.norm_folding import with_folded_norms
 from dettoolkit.inference.stored_detector import StoredDetector
@@ -93,22 +96,31 @@ class Predictor:
         plugins: Sequence[str | Path] = (),
         precision: Precision = "auto",
         compile: bool = False,
+        trusted: bool = False,
     ) -> Predictor:
-        """Return the predictor of a run's checkpoint; nothing else is needed.
+        """Return the predictor of a run's checkpoint, or of an exported file; nothing else is needed.
 
         Args:
-            path: a file of a run's ``checkpoints/``, or a URL.
+            path: a file of a run's ``checkpoints/``, one that ``dettoolkit export-model`` wrote, or a URL of either.
             device: see the class.
             plugins: Python files with components of the run's own. Files that the checkpoint names are never imported by
                 themselves.
-            precision: see the class.
-            compile: see the class.
+            precision: see the class; that of an exported file is fp32.
+            compile: see the class; an exported file is not compiled again.
+            trusted: whether code in the file may run, which reading a file of ``torch.export`` can lead to, no other.
 
         Raises:
-            CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit.
+            CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit; or it is a
+                file of ``torch.export`` and not trusted.
             ConfigError: see the class; or a plugin cannot be imported.
             DistributedError: there is no such device.
+            MissingDependencyError: an exported file needs ONNX Runtime, which is not installed.
         """
+        if is_exported(fetch(path)):
+            if compile or precision not in ("auto", "fp32"):
+                raise ConfigError(f"{path} is an exported file: it computes in fp32, and is not compiled again.")
+            exported = ExportedDetector.read(path, device, plugins, trusted)
+            return cls(exported, exported.metadata.cfg, exported.metadata.info, str(exported.device), "fp32")
         stored = StoredDetector.read(path, plugins)
         return cls(stored.model, stored.cfg, stored.info, device, precision, compile)
 
