@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -33,7 +34,7 @@ class Trainer:
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
     ``step_was_finite`` (in all processes; otherwise the weights are those before ``finite_losses.first_bad``), ``is_updating``
     (the weights may be ahead of ``iteration``), ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``,
-    ``request_stop``, ``model_for_evaluation``.
+    ``request_stop``, ``model_for_evaluation``, ``part`` (what marks the parts of a step, for profiles).
 
     On CUDA no step waits for the device, if the optimizer can leave out an update by itself: ``step_was_finite`` is then as
     it was last known, and brought up to date before hooks that are due (:meth:`Hook.is_due`), every 100 steps, and after the
@@ -82,6 +83,7 @@ class Trainer:
         self.latest_metrics: dict[str, Tensor | float] = {}
         self.latest_batches: list[Batch] = []
         self.finite_losses = FiniteLosses(optimizer, device, deferred)
+        self.part: Callable[[str], AbstractContextManager[Any]] = torch.profiler.record_function
         self.step_was_finite = True
         self.is_updating = False
         self.recorded: dict[str, float] = {}
@@ -121,7 +123,7 @@ class Trainer:
             self.replica.train()
             self.finite_losses.start()
             num_batches = (self.num_iterations - self.iteration) * self.accumulate
-            batches = LookAhead(iter(self.batches), self.device, num_batches)
+            batches = LookAhead(iter(self.batches), self.device, num_batches, part=lambda name: self.part(name))
             while self.iteration < self.num_iterations:
                 self._call("before_step")
                 self._step(batches)
@@ -160,7 +162,8 @@ class Trainer:
             batches.prepare()
         rate = self.optimizer.param_groups[0]["lr"]
         self.finite_losses.note(NotedStep.of(self.iteration + 1, rate, metrics, self.latest_batches))
-        metrics |= self._update_if_finite()
+        with self.part("optimizer"):
+            metrics |= self._update_if_finite()
         self.iteration += 1
         self.is_updating = False
         if self._is_anything_due():
@@ -176,17 +179,17 @@ class Trainer:
         return self._update() if self.step_was_finite else {}
 
     def _is_anything_due(self) -> bool:
-        if self.iteration == self.num_iterations or self.finite_losses.num_unread >= _MOST_UNREAD:
-            return True
-        return any(hook.is_due(self) for hook in self.hooks)
+        must = self.iteration == self.num_iterations or self.finite_losses.num_unread >= _MOST_UNREAD
+        return must or any(hook.is_due(self) for hook in self.hooks)
 
     def _backward(self, batch: Batch, last: bool) -> dict[str, Tensor]:
         wait = contextlib.nullcontext() if last or self.replica is self.model else self.replica.no_sync()  # type: ignore[operator]
         with wait:
-            with autocast(self.device, self.amp):
+            with self.part("rest of the forward pass"), autocast(self.device, self.amp):
                 output = self.replica(batch.images, batch.image_sizes, batch.targets)
             total = output.total
-            self.scaler.scale(total / self.accumulate).backward()
+            with self.part("backward"):
+                self.scaler.scale(total / self.accumulate).backward()
         numbers = {"loss": total, **output.losses, **output.metrics}
         return {name: value.detach() for name, value in numbers.items()}
 

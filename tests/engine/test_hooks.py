@@ -13,6 +13,8 @@ from dettoolkit.config import load_config
 from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.hooks import (
     BestCheckpoint,
+    Evaluation,
+    FocalMicroscope,
     Hook,
     LearningRate,
     MetricWriters,
@@ -23,7 +25,7 @@ from dettoolkit.engine.hooks import (
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError, TrainingError
-from dettoolkit.structures import Annotations, DatasetInfo
+from dettoolkit.structures import Annotations, DatasetInfo, Duration
 
 BuildTrainer = Callable[..., Trainer]
 
@@ -333,3 +335,45 @@ def test_parameters_without_a_gradient_are_named_once(line_trainer: BuildTrainer
         trainer.train()
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ["2 parameters got no gradient in the first step: unused.weight, unused.bias"]
+
+
+def test_numbers_of_any_kind_are_averaged_together(line_trainer: BuildTrainer) -> None:
+    class Numbers(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            i = trainer.iteration
+            trainer.latest_metrics = {"integer": torch.tensor(2**24 + i), "python": 0.5 * i, "bf16": torch.tensor(i).bfloat16()}
+            trainer.latest_metrics |= {"time": 1.0, "data_time": 0.0}
+            if i == 2:
+                trainer.latest_metrics["rare"] = torch.tensor(0.1)
+
+    lines = Lines()
+    line_trainer([1.0], hooks=[Numbers(), MetricWriters([lines], 3)], num_iterations=3).train()
+    ((_, numbers),) = lines.lines
+    assert numbers == {
+        "integer": 2**24 + 2,
+        "python": 1.0,
+        "bf16": 2.0,
+        "rare": torch.tensor(0.1).item(),
+        "time": 1.0,
+        "data_time": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("hook", "due"),
+    [
+        (Hook(), []),
+        (NonFiniteLoss(), []),
+        (MetricWriters([], 4), [4, 7]),
+        (PeriodicCheckpoint(Saves(), "3it"), [3, 6]),  # type: ignore[arg-type]
+        (PeriodicCheckpoint(Saves(), 0), []),  # type: ignore[arg-type]
+        (Evaluation([], Duration.parse("2it"), RunFolder(Path())), [2, 4, 6, 7]),
+        (Evaluation([], Duration.parse(0), RunFolder(Path())), [7]),
+        (FocalMicroscope(DatasetInfo("cells", ("red",)), 5), [1, 5]),
+    ],
+)
+def test_when_hooks_are_due(line_trainer: BuildTrainer, hook: Hook, due: list[int]) -> None:
+    trainer, found = line_trainer(num_iterations=7), []
+    for trainer.iteration in range(1, 8):
+        found += [trainer.iteration] if hook.is_due(trainer) else []
+    assert found == due

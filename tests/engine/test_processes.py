@@ -134,13 +134,13 @@ class OnRank(Hook):
             self.action(trainer)
 
 
-def _trainer(hooks: list[Hook], model: Net | None = None) -> Trainer:
+def _trainer(hooks: list[Hook], model: Net | None = None, deferred: bool | None = None) -> Trainer:
     model = model or Net()
     pixels = torch.arange(4.0) + 10 * rank()
     samples: list[Any] = [{"image_id": index, "file_name": f"{rank()}_{index}.png"} for index in range(4)]
     batch = Batch(pixels.view(4, 1, 1, 1), [(1, 1)] * 4, [], samples)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    options: dict[str, Any] = {"device": CPU, "num_iterations": 5, "iterations_per_epoch": 5}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
+    options: dict[str, Any] = {"device": CPU, "num_iterations": 5, "iterations_per_epoch": 5, "deferred": deferred}
     return Trainer(model, wrap_ddp(model, CPU), optimizer, [batch] * 9, hooks, **options)
 
 
@@ -148,14 +148,18 @@ def _spoil(trainer: Trainer) -> None:
     trainer.model.bad = True  # type: ignore[assignment]
 
 
-def _bad_loss() -> dict[str, Any]:
-    trainer = _trainer([OnRank(1, 2, _spoil), NonFiniteLoss()])
+def _bad_loss(deferred: bool) -> dict[str, Any]:
+    trainer = _trainer([OnRank(1, 2, _spoil), NonFiniteLoss()], deferred=deferred)
     before = {}
     trainer.hooks.append(OnRank(rank(), 2, lambda trainer: before.update(weight=trainer.model.norm.weight.item())))  # type: ignore[union-attr, operator]
     try:
         trainer.train()
     except TrainingError as error:
-        return {"message": str(error), "unchanged": trainer.model.norm.weight.item() == before["weight"]}  # type: ignore[union-attr, operator]
+        return {
+            "message": str(error),
+            "unchanged": trainer.model.norm.weight.item() == before["weight"],
+            "after": trainer.iteration,
+        }  # type: ignore[union-attr, operator]
     return {}
 
 
@@ -208,7 +212,8 @@ def _evaluate(folder: str) -> dict[str, float]:
 def _all_checks(folder: str) -> dict[str, list[Any]]:
     """Do one after the other what one launch can do, and return what each process saw."""
     seen = {
-        "bad loss": _bad_loss(),
+        "bad loss": _bad_loss(deferred=False),
+        "bad loss told later": _bad_loss(deferred=True),
         "stop": _stop(),
         "mean loss": _mean_loss(),
         "no folder": _refused(f"{folder}/absent"),
@@ -234,6 +239,11 @@ def test_a_bad_loss_of_one_process_stops_both_with_its_message(seen: dict[str, l
     assert first["message"].startswith("iteration 3: the loss is not finite (loss nan, loss_x nan) at learning rate 0.1.")
     assert first["message"].endswith("Images: 1_0.png, 1_1.png, 1_2.png, 1_3.png")
     assert first["unchanged"]
+
+
+def test_a_bad_loss_told_at_the_end_stops_both_with_the_same_message(seen: dict[str, list[Any]]) -> None:
+    assert [found["after"] for found in seen["bad loss"]] == [3, 3]
+    assert seen["bad loss told later"] == [{**found, "after": 5} for found in seen["bad loss"]]
 
 
 def test_one_process_can_stop_both(seen: dict[str, list[Any]]) -> None:
