@@ -19,36 +19,33 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 from benchmarks.speed.dense_rows import NUM_CLASSES, random_boxes
 from benchmarks.speed.timing import Row
 from dettoolkit.config import load_config
+from dettoolkit.inference import Predictor
 from dettoolkit.modeling import build_model
-from dettoolkit.structures import Annotations
+from dettoolkit.modeling.compiling import compile_for_training
+from dettoolkit.structures import Annotations, DatasetInfo
 
 CONFIG = Path(__file__).parents[2] / "configs/retinanet/retinanet_r50_fpn_1x.yaml"
 
 
 def inference(device: torch.device) -> Iterator[Row]:
-    """Yield batch 1 at 800 x 1216: fp32 as torchvision ships it, ours in fp32 and in bf16 with channels-last."""
-    size = (800, 1216)
-    image = torch.randint(256, (1, 3, *size), dtype=torch.uint8, device=device)
-    ours, theirs = _ours(device).eval(), _torchvisions(device, size).eval()
+    """Yield batch 1 at 800 x 1216: ours as a Predictor gives it to users, torchvision's in fp32 as it is shipped.
 
-    @torch.no_grad()
-    def ours_in(dtype: torch.dtype | None) -> Any:
-        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            predictions = ours.predictions(image, [size])
-        return ours.detections(predictions, [size])
+    Compiled, ours pads to 832 x 1216, so that pictures of many sizes need few shapes.
+    """
+    size = (800, 1216)
+    image = torch.randint(256, (3, *size), dtype=torch.uint8)
+    theirs, their_image = _torchvisions(device, size).eval(), image.to(device)
 
     @torch.no_grad()
     def torchvision_fp32() -> Any:
-        return theirs([image[0] / 255])
+        return theirs([their_image / 255])
 
-    yield Row(
-        "inference, 800 x 1216, batch 1",
-        {
-            "dettoolkit, fp32": partial(ours_in, None),
-            "dettoolkit, bf16": partial(ours_in, torch.bfloat16),
-            "torchvision, fp32": torchvision_fp32,
-        },
-    )
+    contestants = {
+        f"dettoolkit, {precision}{' compiled' if compiled else ''}": partial(_predictor(device, precision, compiled), [image])
+        for precision in ("fp32", "bf16")
+        for compiled in (False, True)
+    }
+    yield Row("inference, 800 x 1216, batch 1", {**contestants, "torchvision, fp32": torchvision_fp32})
 
 
 def training_step(device: torch.device) -> Iterator[Row]:
@@ -72,10 +69,17 @@ def training_step(device: torch.device) -> Iterator[Row]:
     def torchvision_loss() -> Tensor:
         return sum(theirs(list(images / 255), their_targets).values())  # type: ignore[return-value]
 
-    fp32, bf16 = _ours(device).train(), _ours(device).train()
+    def ours(dtype: torch.dtype | None, compiled: bool) -> Callable[[], None]:
+        model = _ours(device).train()
+        if compiled:
+            compile_for_training(model, "compiled", True, device)
+        return _step(model, partial(ours_loss, model, dtype))
+
     contestants = {
-        "dettoolkit, fp32": _step(fp32, partial(ours_loss, fp32, None)),
-        "dettoolkit, bf16": _step(bf16, partial(ours_loss, bf16, torch.bfloat16)),
+        "dettoolkit, fp32": ours(None, False),
+        "dettoolkit, fp32 compiled": ours(None, True),
+        "dettoolkit, bf16": ours(torch.bfloat16, False),
+        "dettoolkit, bf16 compiled": ours(torch.bfloat16, True),
         "torchvision, fp32": _step(theirs, torchvision_loss),
     }
     yield Row("training step, batch 2 at 480 x 640, 12 boxes an image", contestants)
@@ -93,10 +97,18 @@ def _step(model: Any, loss: Callable[[], Tensor]) -> Callable[[], None]:
     return step
 
 
+def _config(*overrides: str) -> Any:
+    return load_config(CONFIG, ["MODEL.NUM_CLASSES", str(NUM_CLASSES), "MODEL.BACKBONE.WEIGHTS", "", *overrides])
+
+
 def _ours(device: torch.device) -> Any:
     torch.manual_seed(0)
-    model = build_model(load_config(CONFIG, ["MODEL.NUM_CLASSES", str(NUM_CLASSES), "MODEL.BACKBONE.WEIGHTS", ""]))
-    return model.to(device).to(memory_format=torch.channels_last)
+    return build_model(_config()).to(device).to(memory_format=torch.channels_last)
+
+
+def _predictor(device: torch.device, precision: Any, compiled: bool) -> Predictor:
+    info = DatasetInfo("random", tuple(f"class {label}" for label in range(NUM_CLASSES)))
+    return Predictor(_ours(device), _config("DATASETS.TEST_TRANSFORMS", "[]"), info, str(device), precision, compiled)
 
 
 def _torchvisions(device: torch.device, size: tuple[int, int]) -> Any:

@@ -58,8 +58,8 @@ _MODEL = Section(
         "COMPILE": Value(
             Literal["none", "network", "step"],
             "none",
-            "What of training torch.compile makes faster: network (backbone, neck and head in one), or step (and the losses); "
-            "each shape of a batch has to be waited for once. Evaluation stays as it is.",
+            "What of training torch.compile takes on: network (backbone, neck and head in one), or step (and the "
+            "classification loss); each shape of a batch has to be waited for once. Evaluation stays as it is.",
         ),
     },
     doc="The detector. The keys beside these are the parts of the chosen META_ARCH.",

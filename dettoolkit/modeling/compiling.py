@@ -137,16 +137,16 @@ class CompiledLoss:
         return getattr(self._loss, name)
 
 
-def compile_for_training(model: Any, key: str, with_losses: bool, device: torch.device, backend: str = "inductor") -> None:
-    """Compile the network of a model in place, on request its criterion's losses too.
+def compile_for_training(model: Any, key: str, with_loss: bool, device: torch.device, backend: str = "inductor") -> None:
+    """Compile the network of a model in place, on request its criterion's classification loss too.
 
-    Matching, which has no gradient and depends on how many boxes there are, and normalising stay as they are, and so do
-    losses that are modules: parameters of their own would get other names.
+    That loss is all that is dense of a criterion: matching depends on how many boxes there are, and box losses look at few
+    anchors; they stay as they are. So does a loss that is a module: parameters of its own would get other names.
 
     Args:
-        model: has a method ``network(x)``, and for losses a ``criterion`` with ``classification_loss`` and ``box_losses``.
+        model: has a method ``network(x)``, and for the loss a ``criterion`` with a ``classification_loss``.
         key: what the user set, for messages.
-        with_losses: whether to compile losses.
+        with_loss: whether to compile the classification loss.
         device: of the model.
         backend: of ``torch.compile``.
 
@@ -157,12 +157,13 @@ def compile_for_training(model: Any, key: str, with_losses: bool, device: torch.
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf Tensor", UserWarning)
     check_compiler(device, key, backend)
     model.network = CompiledNetwork(model, key, only_in_training=True, backend=backend)
-    if with_losses:
+    if with_loss:
         criterion: Any = getattr(model, "criterion", None)
-        if not hasattr(criterion, "classification_loss") or not hasattr(criterion, "box_losses"):
-            raise ConfigError(f"{key}: step compiles a criterion's classification_loss and box_losses, which are missing here.")
-        criterion.classification_loss = _compiled_loss(criterion.classification_loss, key, backend)
-        criterion.box_losses = {name: _compiled_loss(loss, key, backend) for name, loss in criterion.box_losses.items()}
+        loss = getattr(criterion, "classification_loss", None)
+        if loss is None:
+            raise ConfigError(f"{key}: step compiles a criterion's classification_loss, and {type(model).__name__} has none.")
+        if not isinstance(loss, nn.Module):
+            criterion.classification_loss = CompiledLoss(loss, key, backend)
 
 
 def compiled_for_inference(model: Any, key: str, device: torch.device, backend: str = "inductor") -> Any:
@@ -183,10 +184,6 @@ def compiled_for_inference(model: Any, key: str, device: torch.device, backend: 
     compiled: Any = copy.deepcopy(model)
     compiled.network = CompiledNetwork(compiled, key, freeze=True, backend=backend)
     return compiled
-
-
-def _compiled_loss(loss: Any, key: str, backend: str) -> Any:
-    return loss if isinstance(loss, nn.Module) else CompiledLoss(loss, key, backend)
 
 
 def check_compiler(device: torch.device, key: str, backend: str = "inductor") -> None:

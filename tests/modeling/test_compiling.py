@@ -220,17 +220,27 @@ def losses(model: Any) -> list[float]:
     return totals
 
 
-@pytest.mark.parametrize("with_losses", [False, True])
-def test_steps_of_a_compiled_detector_are_those_of_an_uncompiled_one(detector: Any, with_losses: bool) -> None:
+@pytest.mark.parametrize("with_loss", [False, True])
+def test_steps_of_a_compiled_detector_are_those_of_an_uncompiled_one(detector: Any, with_loss: bool) -> None:
     other = copy.deepcopy(detector)
-    compile_for_training(detector, "MODEL.COMPILE", with_losses, CPU, "eager")
+    compile_for_training(detector, "MODEL.COMPILE", with_loss, CPU, "eager")
+    assert isinstance(detector.criterion.classification_loss, CompiledLoss) == with_loss
     assert losses(detector.train()) == pytest.approx(losses(other.train()), rel=1e-4)
     assert detector.network.num_shapes == 2
     assert detector.state_dict().keys() == other.state_dict().keys()
 
 
+def test_a_loss_with_weights_of_its_own_stays_as_it_is(detector: Any) -> None:
+    class Learned(nn.Module):
+        needs_quality = False
+
+    detector.criterion.classification_loss = Learned()
+    compile_for_training(detector, "MODEL.COMPILE", True, CPU, "eager")
+    assert isinstance(detector.criterion.classification_loss, Learned)
+
+
 def test_losses_of_a_model_without_a_criterion_cannot_be_compiled() -> None:
-    with pytest.raises(ConfigError, match=r"MODEL\.COMPILE: step compiles a criterion's classification_loss and box_losses"):
+    with pytest.raises(ConfigError, match=r"MODEL\.COMPILE: step compiles .* classification_loss, and Convolution has none"):
         compile_for_training(Convolution(), "MODEL.COMPILE", True, CPU, "eager")
 
 
