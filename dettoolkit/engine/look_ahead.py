@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
@@ -24,10 +26,18 @@ class LookAhead:
         device: where they are wanted.
         num_batches: how many will be taken; no more are fetched.
         ahead: whether to look ahead; None: on CUDA.
+        part: marks what is done, for profiles.
     """
 
-    def __init__(self, batches: Iterator[Batch], device: torch.device, num_batches: int, ahead: bool | None = None) -> None:
-        self.batches, self.device = batches, device
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        device: torch.device,
+        num_batches: int,
+        ahead: bool | None = None,
+        part: Callable[[str], AbstractContextManager[Any]] = torch.profiler.record_function,
+    ) -> None:
+        self.batches, self.device, self._part = batches, device, part
         self.seconds_waited = 0.0
         self._left = num_batches
         self._ahead = device.type == "cuda" if ahead is None else ahead
@@ -62,10 +72,11 @@ class LookAhead:
 
     def _fetch(self) -> tuple[Batch, Batch]:
         given, asked = self._mark(), time.perf_counter()
-        batch = next(self.batches)
+        with self._part("wait for data"):
+            batch = next(self.batches)
         self.seconds_waited += min(time.perf_counter() - asked, self._idle_since(given))
         self._left -= 1
-        with torch.cuda.stream(self._stream):  # None: no other stream
+        with self._part("copy to the device"), torch.cuda.stream(self._stream):  # None: no other stream
             return batch, batch.to(self.device)
 
     def _mark(self) -> torch.cuda.Event | None:
