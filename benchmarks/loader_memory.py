@@ -1,6 +1,6 @@
 """Memory of the loader's workers over large data sets: the proportional set size of each worker while batches come.
 
-python -m benchmarks.loader_memory [--records N ...] [--workers N] [--batches N] [--list]
+python benchmarks/loader_memory.py [--records N ...] [--workers N] [--batches N] [--list]
 """
 
 from __future__ import annotations
@@ -98,15 +98,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, nargs="+", default=[10**3, 10**4, 10**5, 10**6], help="sizes of the data set")
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--batches", type=int, default=400, help=f"how many, of {BATCH} images; default 400")
+    parser.add_argument("--batches", type=int, default=200, help=f"how many, of {BATCH} images; default 200")
     parser.add_argument("--list", action="store_true", help="keep each record as a Python object, for comparison")
     options = parser.parse_args(arguments)
     moments = sorted({max(1, options.batches * part // 8) for part in (1, 2, 4, 8)})
     kept = "one Python object each" if options.list else "one tensor"
     print(f"{dt.date.today().isoformat()}, torch {torch.__version__}, Python {platform.python_version()}")
     print(f"{options.workers} workers, records as {kept}; proportional set size in MiB\n")
-    table = [line for count in options.records for line in lines(TinyPictures(count, options.list), options.workers, moments)]
-    print(tabulate(table, HEADERS, disable_numparse=True, stralign="right"))
+    for count in options.records:  # a table each, since a million records take minutes
+        table = list(lines(TinyPictures(count, options.list), options.workers, moments))
+        print(tabulate(table, HEADERS, disable_numparse=True, stralign="right"), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,6 @@ def test_the_same_test_fails_for_records_that_are_python_objects(memory: Any) ->
 
 def test_the_table_has_a_line_for_each_moment(memory: Any, capsys: pytest.CaptureFixture[str]) -> None:
     memory.main(["--records", "300", "--workers", "1", "--batches", "8"])
-    table = capsys.readouterr().out.splitlines()[5:]
+    table = [line for line in capsys.readouterr().out.splitlines()[5:] if line]
     assert [line.split()[:3] for line in table] == [["300", str(n), f"{100 * n}"] for n in (1, 2, 4, 8)]
     assert all(float(line.split()[4]) > 1 for line in table)
