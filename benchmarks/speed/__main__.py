@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, help="threads of torch; default: as torch chooses")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; default cpu")
     parser.add_argument(
-        "--allocator", choices=allocator.CHOICES, help="keep: one that keeps freed memory; default: what the environment says"
+        "--allocator", choices=allocator.CHOICES, help="glibc's as it comes, or told to keep freed memory; left out: as it is"
     )
     parser.add_argument("--json", metavar="FILE", help="write all times")
     options = parser.parse_args(arguments)
