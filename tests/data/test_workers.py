@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
-import resource
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -43,29 +42,17 @@ def test_a_worker_computes_in_one_thread(two_threads_here: None) -> None:
     assert list(loader) == [(1, 1)] * 3
 
 
-class PageFaults:
-    """Stands for a source of batches: counts pages that the system gives, without what workers do and with it."""
-
-    def __getitem__(self, items: Any) -> tuple[int, int]:
-        ctypes.CDLL(None).mallopt(workers.M_TRIM_THRESHOLD, 128 << 10)  # glibc's first value, whatever the parent came to
-        thrifty = page_faults()
-        workers._keep_freed_memory()
-        return thrifty, page_faults()
-
-
-def page_faults() -> int:
-    """Pages that came from the system for three pictures of 3 MiB, after as many were freed."""
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        pictures = [np.full(3 << 20, 7, np.uint8) for _ in range(3)]
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-        del pictures
-    return faults
-
-
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide by themselves what they keep")
-def test_a_worker_keeps_the_memory_of_a_picture_for_the_next() -> None:
-    loader: Any = Workers(1, start_method="fork").loader(PageFaults(), [[0]])  # type: ignore[arg-type]
-    ((thrifty, keeping),) = list(loader)
-    assert thrifty > 1000  # of 2304 pages of 4 KiB
-    assert keeping < 200
+def test_glibc_is_told_to_keep_freed_memory(two_threads_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # malloc.h of glibc: M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD is -3; each of them alone leaves the other as it was
+    told: dict[int, int] = {}
+    library = SimpleNamespace(mallopt=told.__setitem__)
+    monkeypatch.setattr(workers, "ctypes", SimpleNamespace(CDLL=lambda name: library))
+    workers._settle(0)
+    assert told == {-1: 32 * 2**20, -3: 32 * 2**20}
+
+
+def test_a_library_without_that_choice_is_left_alone(two_threads_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "ctypes", SimpleNamespace(CDLL=lambda name: SimpleNamespace()))
+    workers._settle(0)
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
