@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "dettoolkit/__init__.py").read_text(encoding="utf-8"))[1]
-ONNX = ["onnx>=1.20", "onnxruntime>=1.23", "onnxscript>=0.6"]  # to write and to run; the tests do both
+ONNX = ["onnx>=1.20", "onnxruntime>=1.23", "onnxscript>=0.7"]  # to write and to run; the tests do both
 
 
 class BuildWithConfigs(build_py):

@@ -16,8 +16,9 @@ from benchmarks.speed.model_rows import CONFIG, _torchvisions
 from benchmarks.speed.timing import Row
 from dettoolkit.config import load_config
 from dettoolkit.errors import ConfigError, MissingDependencyError
-from dettoolkit.export.comparison import BOX_TOLERANCE, Rules, compare
+from dettoolkit.export.comparison import BOX_TOLERANCE
 from dettoolkit.export.exporting import FORMATS, write_unverified
+from dettoolkit.export.verification import differences
 from dettoolkit.inference.exported_detector import ExportedDetector
 from dettoolkit.inference.stored_detector import StoredDetector
 from dettoolkit.modeling import build_model
@@ -46,16 +47,15 @@ def _row(stored: StoredDetector, forms: dict[str, ExportedDetector], device: tor
     def torchvisions() -> list[dict[str, Tensor]]:
         return theirs([image[0] / 255])
 
+    @torch.no_grad()
     def difference() -> float:
-        """Return the largest distance of a box of any form from eager's, pixels; inf where one has others."""
-        rules = Rules(model.decoder.max_detections, model.decoder.nms.iou_threshold)
-        expected = [each.to("cpu") for each in found(model)]
-        compared = [compare(expected, [each.to("cpu") for each in found(form)], rules) for form in forms.values()]
+        """Return the largest distance of a box of any form from eager's, pixels; inf where one finds something else."""
+        compared = [differences(model, form, image, [SIZE]) for form in forms.values()]
         return max(float("inf") if each.problem else each.box for each in compared)
 
     contestants: dict[str, Any] = {name: partial(found, form) for name, form in forms.items()}
-    title = f"exported forms, fp32, {SIZE[0]} x {SIZE[1]}, batch 1"
-    yield Row(title, {**contestants, "eager": partial(found, model), "torchvision": torchvisions}, difference, BOX_TOLERANCE)
+    contestants |= {"eager": partial(found, model), "torchvision": torchvisions}
+    return Row(f"exported forms, fp32, {SIZE[0]} x {SIZE[1]}, batch 1", contestants, difference, BOX_TOLERANCE)
 
 
 def stored_detector() -> StoredDetector:

@@ -64,20 +64,28 @@ def verify(stored: StoredDetector, exported: ExportedDetector, images: Sequence[
     model: Any = stored.model
     for batch in batches(stored, exported.size_divisibility, images):
         given = batch.images, batch.image_sizes
-        differences = _differences(model, exported, *given)
+        found = differences(model, exported, *given)
         seconds = [_seconds(lambda run=run, given=given: run(*given)) for run in (model, exported)]  # type: ignore[misc]
         size = int(batch.images.shape[2]), int(batch.images.shape[3])
-        yield Check(len(batch), size, differences, *seconds)
+        yield Check(len(batch), size, found, *seconds)
 
 
-def _differences(model: Any, exported: ExportedDetector, images: Tensor, image_sizes: list[tuple[int, int]]) -> Differences:
+def differences(model: Any, exported: ExportedDetector, images: Tensor, image_sizes: list[tuple[int, int]]) -> Differences:
+    """Return how far what a model and its exported file find in a batch is apart, above the score threshold and below it.
+
+    Args:
+        model: a detector, in evaluation mode.
+        exported: the file.
+        images: ``[N, C, H, W]`` uint8 RGB.
+        image_sizes: (height, width) of each image before padding.
+    """
     predictions, raw = model.predictions(images, image_sizes), exported.predictions(images, image_sizes)
     whole = copy.copy(model.decoder)
     whole.score_threshold = 0.0
-    expected = whole(predictions, model.anchors(predictions.map_sizes, images.device), image_sizes)
+    expected = [each.to("cpu") for each in whole(predictions, model.anchors(predictions.map_sizes, images.device), image_sizes)]
     nms = model.decoder.nms
     rules = Rules(model.decoder.max_detections, getattr(nms, "iou_threshold", None), not isinstance(nms, ClassAgnosticNMS))
-    found = exported.detections(raw, image_sizes, below_threshold=True)
+    found = [each.to("cpu") for each in exported.detections(raw, image_sizes, below_threshold=True)]
     result = compare(expected, found, rules)
     for image, (one, above) in enumerate(zip(found, exported.detections(raw, image_sizes), strict=True)):
         # scores at the very threshold may be on either side of it
