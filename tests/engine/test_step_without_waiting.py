@@ -164,19 +164,19 @@ def _trainer(cfg: CfgNode, hooks: list[Hook], deferred: bool | None = True) -> T
 
 @pytest.mark.usefixtures("_as_on_a_gpu")
 @pytest.mark.parametrize(
-    ("amp", "optimizer", "normalizer"),
+    ("amp", "optimizer", "normalizer", "box_loss"),
     [
-        ("none", "SGD", "world_average"),
-        ("bf16", "AdamW", "per_image"),
-        ("fp16", "SGD", "moving_average"),
-        ("fp16", "AdamW", "world_average"),
+        ("none", "SGD", "world_average", "SmoothL1Loss"),
+        ("bf16", "AdamW", "per_image", "GIoULoss"),
+        ("fp16", "SGD", "moving_average", "DIoULoss"),
+        ("fp16", "AdamW", "world_average", "CIoULoss"),
     ],
 )
 def test_no_step_waits_until_the_writers_are_due(
-    small_config: Callable[..., CfgNode], amp: str, optimizer: str, normalizer: str
+    small_config: Callable[..., CfgNode], amp: str, optimizer: str, normalizer: str, box_loss: str
 ) -> None:
     settings = ["MODEL.NUM_CLASSES", 2, "SOLVER.AMP", amp, "SOLVER.OPTIMIZER", f"{{NAME: {optimizer}}}"]
-    settings += ["MODEL.LOSSES.REGRESSION", "{NAME: SmoothL1Loss}", "MODEL.NORMALIZER", normalizer]
+    settings += ["MODEL.LOSSES.REGRESSION", f"{{NAME: {box_loss}}}", "MODEL.NORMALIZER", normalizer]
     lines, guard = Lines(), Guard(5)
     hooks = [guard, LearningRate(Constant()), NonFiniteLoss(), MetricWriters([lines], 5)]
     try:
@@ -201,16 +201,19 @@ def test_a_step_whose_loss_is_read_at_once_does_wait(small_config: Callable[...,
         guard.leave()
 
 
-@pytest.mark.parametrize("classification", ["FocalLoss", "QualityFocalLoss", "CrossEntropyLoss"])
+@pytest.mark.parametrize(
+    ("classification", "box_loss"),
+    [("FocalLoss", "SmoothL1Loss"), ("QualityFocalLoss", "GIoULoss"), ("CrossEntropyLoss", "CIoULoss")],
+)
 def test_a_detector_on_a_gpu_is_asked_for_no_number(
-    small_config: Callable[..., CfgNode], monkeypatch: pytest.MonkeyPatch, classification: str
+    small_config: Callable[..., CfgNode], monkeypatch: pytest.MonkeyPatch, classification: str, box_loss: str
 ) -> None:
     # tensors of a GPU without values: whoever asks for one gets an error
     settings = [
         "MODEL.NUM_CLASSES",
         2,
         "MODEL.LOSSES",
-        f"{{CLASSIFICATION: {{NAME: {classification}}}, REGRESSION: {{NAME: SmoothL1Loss}}}}",
+        f"{{CLASSIFICATION: {{NAME: {classification}}}, REGRESSION: {{NAME: {box_loss}}}}}",
     ]
     model: Any = build_model(small_config(*settings))
     monkeypatch.setenv("DETTOOLKIT_LOSS_IMPLEMENTATION", "eager")  # there is no GPU to ask whether it can run Triton

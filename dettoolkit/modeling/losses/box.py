@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision import ops
 
+from dettoolkit.modeling.losses.overlap import ciou_loss, diou_loss, giou_loss
 from dettoolkit.registry import LOSSES
 
 
@@ -53,40 +52,32 @@ class SmoothL1Loss:
 
 
 class _OverlapLoss:
-    """One minus a kind of IoU of decoded boxes, by torchvision's function."""
+    """One minus a kind of IoU of decoded boxes."""
 
     operates_on: Literal["boxes"] = "boxes"
-    function: Callable[..., Tensor]
+    function: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the loss of ``prediction [P, 4]`` against ``target [P, 4]`` (xyxy boxes), a float32 sum."""
-        return _weighted_sum(type(self).function(prediction, target, reduction="none"), weights)
+        return _weighted_sum(type(self).function(prediction, target), weights)
 
 
 @LOSSES.register()
 class GIoULoss(_OverlapLoss):
     """1 - GIoU (Rezatofighi et al., CVPR 2019) of decoded boxes."""
 
-    function = staticmethod(ops.generalized_box_iou_loss)
+    function = staticmethod(giou_loss)
 
 
 @LOSSES.register()
 class DIoULoss(_OverlapLoss):
     """1 - DIoU (Zheng et al., AAAI 2020) of decoded boxes."""
 
-    function = staticmethod(ops.distance_box_iou_loss)
-
-
-def _complete_box_iou_loss(prediction: Tensor, target: Tensor, reduction: str) -> Tensor:
-    # a side that is rounded to zero has an aspect ratio without a gradient
-    low, high = prediction.split(2, dim=-1)
-    smallest = 1e-3 + 1e-6 * low.detach().abs()  # pixels, more than float32 rounds away at any coordinate
-    prediction = torch.cat([low, torch.maximum(high, low + smallest)], dim=-1)
-    return ops.complete_box_iou_loss(prediction, target, reduction=reduction)
+    function = staticmethod(diou_loss)
 
 
 @LOSSES.register()
 class CIoULoss(_OverlapLoss):
     """1 - CIoU (Zheng et al., AAAI 2020) of decoded boxes."""
 
-    function = staticmethod(_complete_box_iou_loss)
+    function = staticmethod(ciou_loss)

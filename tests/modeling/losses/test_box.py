@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 from torchvision import ops
 
 from dettoolkit.modeling.losses import CIoULoss, DIoULoss, GIoULoss, L1Loss, SmoothL1Loss
@@ -83,6 +84,32 @@ def test_ciou_of_boxes_of_one_shape_is_diou() -> None:
 def test_overlap_losses_are_one_minus_torchvisions_pairwise_measure(loss: Any, function: Any) -> None:
     prediction, target = boxes(40, 0), boxes(40, 1)
     torch.testing.assert_close(loss()(prediction, target), (1 - function(prediction, target).diagonal()).sum())
+
+
+@pytest.mark.parametrize(
+    ("loss", "function"),
+    [
+        (GIoULoss, ops.generalized_box_iou_loss),
+        (DIoULoss, ops.distance_box_iou_loss),
+        (CIoULoss, ops.complete_box_iou_loss),
+    ],
+)
+def test_overlap_losses_and_their_gradients_are_torchvisions(loss: Any, function: Any) -> None:
+    targets = torch.cat([boxes(200, 1), boxes(50, 2), boxes(20, 3)])
+    apart = boxes(20, 3) + 500
+    results = []
+    for calculate in (loss(), lambda x, y: function(x, y).sum()):
+        predictions = torch.cat([boxes(200, 0), boxes(50, 2), apart]).requires_grad_()  # others, the same, far away
+        value = calculate(predictions, targets)
+        results.append((value.detach(), *torch.autograd.grad(value, predictions)))
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", OVERLAP_LOSSES)
+def test_overlap_losses_ask_a_gpu_for_nothing(loss: Any) -> None:
+    with FakeTensorMode():  # has no values that could be asked for
+        prediction = torch.rand(9, 4, device="cuda").requires_grad_()
+        assert loss()(prediction, torch.rand(9, 4, device="cuda"), torch.rand(9, device="cuda")).shape == ()
 
 
 @pytest.mark.parametrize("loss", ALL_LOSSES)
