@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from dettoolkit.errors import ConfigError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -29,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="evaluate MODEL.WEIGHTS; without, or with --resume, OUTPUT_DIR's newest checkpoint",
     )
     parser.add_argument(
+        "--profile", action="store_true", help="write OUTPUT_DIR/profile: where the time of a step goes, and a trace"
+    )
+    parser.add_argument(
         "--offline", action="store_true", help="never use the network: weights are files, or downloaded already"
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. SOLVER.BASE_LR 0.02")
@@ -39,10 +44,19 @@ def run(arguments: argparse.Namespace) -> None:
     from dettoolkit.config import load_config
     from dettoolkit.distributed import launch
 
+    if arguments.profile and arguments.eval_only:
+        raise ConfigError("--profile is of training steps: it does not go with --eval-only.")
     cfg = load_config(arguments.config_file, arguments.overrides)  # mistakes are told once, before any process starts
     launch(
         run_process,
-        (arguments.config_file, arguments.overrides, arguments.resume, arguments.eval_only, arguments.offline),
+        (
+            arguments.config_file,
+            arguments.overrides,
+            arguments.resume,
+            arguments.eval_only,
+            arguments.offline,
+            arguments.profile,
+        ),
         arguments.num_gpus,
         arguments.num_machines,
         arguments.machine_rank,
@@ -52,7 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_only: bool, offline: bool) -> dict[str, float]:
+def run_process(
+    config_file: str, overrides: Sequence[str], resume: bool, eval_only: bool, offline: bool, profile: bool
+) -> dict[str, float]:
     """Train or evaluate in one process of the group, and return the last evaluation's numbers."""
     from dettoolkit.config import load_config
     from dettoolkit.engine import evaluate, train
@@ -61,4 +77,4 @@ def run_process(config_file: str, overrides: Sequence[str], resume: bool, eval_o
     cfg.OUTPUT_DIR = cfg.OUTPUT_DIR or f"runs/{Path(config_file).stem}"
     if eval_only:
         return evaluate(cfg, resume, offline)
-    return train(cfg, resume, offline)
+    return train(cfg, resume, offline, profile)

@@ -14,7 +14,7 @@ from dettoolkit.distributed.collectives import (
     sum_over_processes,
     world_size,
 )
-from dettoolkit.distributed.data_parallel import wrap_ddp
+from dettoolkit.distributed.data_parallel import call_at_last_bucket, wrap_ddp
 from dettoolkit.distributed.devices import check_num_devices, picks_at_once, process_device, share_threads
 from dettoolkit.distributed.launch import launch
 from dettoolkit.distributed.process_group import destroy, initialize, restart_count, under_launcher
@@ -26,6 +26,7 @@ __all__ = [
     "barrier",
     "check_num_devices",
     "broadcast_object",
+    "call_at_last_bucket",
     "destroy",
     "gather_objects",
     "initialize",

@@ -22,6 +22,7 @@ from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.classes import classes_of_checkpoint, num_classes, tell_other_classes
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.failures import logged_failure, taken_back
+from dettoolkit.engine.hooks.profile import Profile
 from dettoolkit.engine.hooks.report import write_run_report
 from dettoolkit.engine.readiness import check_ready_to_train, tell_other_settings
 from dettoolkit.engine.run_folder import RunFolder
@@ -62,13 +63,14 @@ class Run:
         return dump_config(self.cfg)
 
 
-def train(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[str, float]:
+def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bool = False) -> dict[str, float]:
     """Train and evaluate as ``cfg`` says; in several processes, each calls it.
 
     Args:
         cfg: from :func:`dettoolkit.config.load_config`.
         resume: go on from the newest checkpoint of ``OUTPUT_DIR``.
         offline: never use the network; weights are files, or downloaded already.
+        profile: write where the time of a step goes, see :class:`~dettoolkit.engine.hooks.Profile`.
 
     Returns:
         The numbers of the last evaluation; empty without one.
@@ -79,6 +81,8 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[str
     folder = RunFolder.for_training(cfg.OUTPUT_DIR or _OUTPUT_DIR, resume)
     with taken_back(folder):
         trainer = _ready_to_train(cfg, folder, offline)
+        if profile:
+            trainer.hooks.insert(0, Profile(folder))
     with logged_failure():
         trainer.train()
     logger.info("the run is in %s", folder.path)

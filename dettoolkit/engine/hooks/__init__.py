@@ -8,6 +8,7 @@ from dettoolkit.engine.hooks.learning_rate import LearningRate
 from dettoolkit.engine.hooks.metric_writers import MetricWriters
 from dettoolkit.engine.hooks.non_finite_loss import NonFiniteLoss
 from dettoolkit.engine.hooks.parameters_without_gradient import ParametersWithoutGradient
+from dettoolkit.engine.hooks.profile import Profile
 from dettoolkit.engine.hooks.report import Report
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "NonFiniteLoss",
     "ParametersWithoutGradient",
     "PeriodicCheckpoint",
+    "Profile",
     "Report",
 ]
