@@ -219,7 +219,8 @@ def test_a_training_step_changes_the_weights_and_leaves_no_gradient(monkeypatch:
     build = networks.build_model
     monkeypatch.setattr(networks, "build_model", lambda cfg: models.append(build(cfg)) or models[0])
     row = networks.training(networks.Setting(side=64, boxes=2, classes=3, config=TINY))
-    assert list(row.contestants) == ["whole step", "network, forward", "losses, forward and backward", "matching"]
+    parts = ["whole step", "network, forward", "class convolution, forward", "losses, forward and backward", "matching"]
+    assert list(row.contestants) == parts
     (model,) = models
     before = [parameter.clone() for parameter in model.head.parameters()]
     row.contestants["whole step"]()
@@ -227,3 +228,11 @@ def test_a_training_step_changes_the_weights_and_leaves_no_gradient(monkeypatch:
     assert all(parameter.grad is None for parameter in model.parameters())
     (matches,) = row.contestants["matching"]()
     assert (matches.indices >= 0).any()
+
+
+def test_the_class_convolution_has_nine_numbers_a_class_and_place() -> None:
+    networks = of("networks")
+    row = networks.inference(networks.Setting(side=64, batch=2, boxes=2, classes=3, config=TINY))
+    outputs = row.contestants["class convolution, forward"]()
+    # strides 8, 16, 32 of the config's three levels; three sizes of three shapes are nine anchors a place
+    assert [tuple(output.shape) for output in outputs] == [(2, 27, 8, 8), (2, 27, 4, 4), (2, 27, 2, 2)]

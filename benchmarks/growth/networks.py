@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.speed.timing import Row
 from dettoolkit.config import load_config
@@ -71,6 +71,7 @@ def training(setting: Setting) -> Row:
     contestants = {
         "whole step": whole,
         "network, forward": lambda: model.predictions(images, setting.image_sizes),
+        **_class_convolution(model, leaves),
         "losses, forward and backward": losses,
         "matching": lambda: [model.criterion.matcher(anchors, target, None) for target in targets],
     }
@@ -94,6 +95,7 @@ def inference(setting: Setting) -> Row:
     contestants = {
         "whole": whole,
         "network": network,
+        **_class_convolution(model, found),
         "decoding": lambda: model.detections(found, setting.image_sizes),
     }
     return Row(f"inference, {setting}", contestants)
@@ -115,6 +117,21 @@ def planted(model: Any, images: Tensor, setting: Setting, targets: Sequence[Anno
     sizes = [len(level) for level in anchors]
     split = [[level.contiguous() for level in both.split(sizes, dim=1)] for both in (logits, deltas)]
     return DensePredictions(*split, predictions.map_sizes)
+
+
+def _class_convolution(model: Any, predictions: DensePredictions) -> dict[str, Callable[[], Any]]:
+    """Return the head's last convolution for the classes, which alone of the network grows with them; {} for other heads."""
+    convolution = getattr(model.head, "classification", None)
+    if not isinstance(convolution, nn.Conv2d):
+        return {}
+    shapes = [(predictions.num_images, convolution.in_channels, *size) for size in predictions.map_sizes]
+    maps = [torch.rand(shape).to(memory_format=torch.channels_last) for shape in shapes]
+
+    @torch.no_grad()
+    def call() -> list[Tensor]:
+        return [convolution(each) for each in maps]
+
+    return {"class convolution, forward": call}
 
 
 def random_targets(setting: Setting) -> list[Annotations]:
