@@ -31,9 +31,12 @@ class DensePredictions:
         """N."""
         return len(self.logits[0])
 
-    def float(self) -> DensePredictions:
-        """Return the same predictions in float32 (what criterion and decoder compute in under autocast)."""
+    def float(self, logits: bool = True) -> DensePredictions:
+        """Return the same predictions in float32, in which the criterion computes under autocast.
+
+        Args:
+            logits: whether the logits, too; else they stay as they are.
+        """
         quality = None if self.quality is None else [level.float() for level in self.quality]
-        return DensePredictions(
-            [level.float() for level in self.logits], [level.float() for level in self.deltas], self.map_sizes, quality
-        )
+        converted = [level.float() for level in self.logits] if logits else self.logits
+        return DensePredictions(converted, [level.float() for level in self.deltas], self.map_sizes, quality)

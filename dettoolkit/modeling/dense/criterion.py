@@ -32,6 +32,8 @@ class DenseCriterion(nn.Module):
     Box losses get the positive anchors on the CPU, and on accelerators all anchors, those that are not positive with weight
     0: how many are positive, the host would have to wait for.
 
+    Everything is computed in float32. Logits in bfloat16 are handed as they are to a loss that says ``takes_bfloat16``.
+
     A miner's choice is divided by the number of its examples, averaged over the processes, instead of by the normaliser.
 
     ``observers`` are called without gradient as ``observer(logits, labels, losses)``: L tensors ``[N, R_l, K]``,
@@ -78,7 +80,11 @@ class DenseCriterion(nn.Module):
             targets: the ground truth of each image.
         """
         with torch.autocast(predictions.logits[0].device.type, enabled=False):
-            return self._losses(predictions.float(), anchors, targets)
+            # a loss that computes in float32 by itself is spared a copy of the logits, the largest tensor of all
+            as_they_are = getattr(self.classification_loss, "takes_bfloat16", False) and all(
+                level.dtype == torch.bfloat16 for level in predictions.logits
+            )
+            return self._losses(predictions.float(logits=not as_they_are), anchors, targets)
 
     def _losses(self, predictions: DensePredictions, anchors: Sequence[Tensor], targets: Sequence[Annotations]) -> LossOutput:
         matches = [self.matcher(anchors, target, predictions) for target in targets]
@@ -117,7 +123,7 @@ class DenseCriterion(nn.Module):
         with torch.no_grad():
             for observer in self.observers:
                 observer(
-                    [logits.detach() for logits, _, _ in levels],
+                    [logits.detach().float() for logits, _, _ in levels],
                     [level for _, level, _ in levels],
                     [loss.detach() for loss in losses],
                 )

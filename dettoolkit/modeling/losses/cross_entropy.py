@@ -22,6 +22,7 @@ class CrossEntropyLoss:
     """
 
     needs_quality = False
+    takes_bfloat16 = True
 
     def __init__(self, alpha: float | None = None) -> None:
         if not (alpha is None or 0 <= alpha <= 1):

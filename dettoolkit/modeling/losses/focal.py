@@ -78,6 +78,7 @@ class FocalLoss:
     """
 
     needs_quality = False
+    takes_bfloat16 = True
 
     def __init__(self, alpha: float | None = 0.25, gamma: float = 2.0) -> None:
         if gamma < 0 or not (alpha is None or 0 <= alpha <= 1):

@@ -31,6 +31,7 @@ class FocalStarLoss:
     """
 
     needs_quality = False
+    takes_bfloat16 = True
 
     def __init__(self, gamma: float = 2.0, beta: float = 1.0, alpha: float | None = 0.25) -> None:
         if gamma <= 0 or not (alpha is None or 0 <= alpha <= 1):

@@ -28,6 +28,7 @@ class HingeLoss:
     """
 
     needs_quality = False
+    takes_bfloat16 = True
 
     def __init__(self, margin: float = 0.5) -> None:
         if not 0 < margin <= 1:

@@ -29,6 +29,7 @@ class QualityFocalLoss:
     """
 
     needs_quality = True
+    takes_bfloat16 = True
 
     def __init__(self, beta: float = 2.0) -> None:
         if beta != 0 and beta < 1:

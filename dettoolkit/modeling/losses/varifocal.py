@@ -31,6 +31,7 @@ class VarifocalLoss:
     """
 
     needs_quality = True
+    takes_bfloat16 = True
 
     def __init__(self, alpha: float = 0.75, gamma: float = 2.0) -> None:
         if alpha < 0 or gamma < 0:

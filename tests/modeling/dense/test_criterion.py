@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -23,13 +24,16 @@ from dettoolkit.modeling.losses import (
     DIoULoss,
     DistributionFocalLoss,
     FocalLoss,
+    FocalStarLoss,
     GIoULoss,
+    HingeLoss,
     L1Loss,
     QualityFocalLoss,
     SmoothL1Loss,
+    VarifocalLoss,
 )
 from dettoolkit.modeling.matchers import MaxIoUMatcher
-from dettoolkit.modeling.miners import AllExamples
+from dettoolkit.modeling.miners import OHEM, AllExamples
 from dettoolkit.structures import Annotations, DensePredictions, LossOutput, Matches
 
 MAP_SIZES = [(8, 10), (4, 5)]
@@ -243,6 +247,29 @@ def test_losses_are_computed_in_float32_under_autocast() -> None:
         assert loss.dtype == torch.float32
         torch.testing.assert_close(loss, expected.losses[name], rtol=0, atol=0)
     assert {slope.dtype for slope in gradients(output, halves)} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    "loss", [FocalLoss(), FocalStarLoss(), CrossEntropyLoss(), HingeLoss(), QualityFocalLoss(), VarifocalLoss()]
+)
+@pytest.mark.parametrize(
+    ("miner", "rounding"),
+    [(AllExamples(), 0.0), (OHEM(num_examples=20), 2**-7)],  # a miner's weights come later: slopes are rounded twice
+)
+def test_logits_in_bfloat16_give_the_losses_and_slopes_of_their_copies(loss: Any, miner: Any, rounding: float) -> None:
+    predictions, targets = random_predictions(2), random_targets(2)
+    found = []
+    for takes_bfloat16 in (True, False):
+        halves = DensePredictions(
+            [x.detach().bfloat16().requires_grad_() for x in predictions.logits], predictions.deltas, MAP_SIZES
+        )
+        calculate = copy.copy(loss)
+        calculate.takes_bfloat16 = takes_bfloat16
+        output = criterion(classification_loss=calculate, miner=miner)(halves, ANCHORS, targets)
+        found.append((output.total.detach(), *torch.autograd.grad(output.total, halves.logits)))
+    (value, *slopes), (copied_value, *copied_slopes) = found
+    assert value == copied_value
+    torch.testing.assert_close(slopes, copied_slopes, rtol=rounding, atol=0)
 
 
 def test_losses_of_any_kind_are_spared_autocast() -> None:
