@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,7 +75,10 @@ def load_torch_export(path: Path, device: torch.device, trusted: bool) -> tuple[
     import torchvision  # noqa: F401 (registers its operators, which the graph names)
 
     try:
-        program = torch.export.load(path)
+        with warnings.catch_warnings():
+            # what torch 2.11 does when it loads weights
+            warnings.filterwarnings("ignore", message="The given buffer is not writable", category=UserWarning)
+            program = torch.export.load(path)
         if device.type != "cpu":
             from torch.export.passes import move_to_device_pass
 
