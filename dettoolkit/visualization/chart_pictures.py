@@ -73,7 +73,9 @@ def _draw_axes(chart: np.ndarray, axes: Axes, x_label: str, letters: Lettering, 
         _draw_line(chart, [(left, y), (right, y)], scale, _GRID, scale)
         letters.write(chart, label, round((left - 4) * scale) - letters.width(label), _above(y, letters, scale), _TEXT)
     for tick, label in labelled(*axes.x_range):
-        letters.write(chart, label, round(axes.x(tick) * scale - letters.width(label) / 2), round((bottom + 3) * scale), _TEXT)
+        start = round(axes.x(tick) * scale - letters.width(label) / 2)
+        start = min(start, chart.shape[1] - letters.width(label))  # the last one must not be cut off
+        letters.write(chart, label, start, round((bottom + 3) * scale), _TEXT)
     _draw_line(chart, [(left, bottom), (right, bottom)], scale, _FRAME, scale)
     letters.write(
         chart, x_label, round(right * scale) - letters.width(x_label), round((bottom + 3) * scale) + letters.line_height, _TEXT

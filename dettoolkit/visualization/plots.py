@@ -172,7 +172,9 @@ def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: Ax
 
 
 def tick_label(value: float) -> str:
-    """Return a tick's label: 20000 as 20k, 0.0002 as 2e-4."""
+    """Return a tick's label: 2000000 as 2M, 20000 as 20k, 0.0002 as 2e-4."""
+    if abs(value) >= 1_000_000 and value % 10_000 == 0:
+        return f"{value / 1_000_000:g}M"
     if abs(value) >= 10_000 and value % 100 == 0:
         return f"{value / 1000:g}k"
     if 0 < abs(value) < 0.001:

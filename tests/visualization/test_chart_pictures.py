@@ -53,5 +53,5 @@ def test_a_power_law_is_a_straight_line_on_logarithmic_axes() -> None:
 def test_logarithmic_axes_are_labelled_with_the_numbers_themselves() -> None:
     ticks = importlib.import_module("dettoolkit.visualization.chart_pictures")._logarithmic_ticks
     assert [label for _, label in ticks(0.0, 2.0)] == ["1", "2", "5", "10", "20", "50", "100"]
-    assert [label for _, label in ticks(-1.0, 6.0)] == ["0.1", "1", "10", "100", "1000", "10k", "100k", "1000k"]
+    assert [label for _, label in ticks(-1.0, 6.0)] == ["0.1", "1", "10", "100", "1000", "10k", "100k", "1M"]
     assert [round(place, 4) for place, _ in ticks(0.0, 1.0)] == [0.0, 0.301, 0.699, 1.0]  # decimal logarithms of 1, 2, 5, 10

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from dettoolkit.visualization.plots import Series, line_chart, ticks
+from dettoolkit.visualization.plots import Series, line_chart, tick_label, ticks
 
 
 def _moves(svg: str) -> list[str]:
@@ -65,3 +65,10 @@ def test_names_are_escaped() -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="series 'a': 2 x values and 1 y values"):
         Series("a", [0, 1], [0], "red")
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [(0, "0"), (1500, "1500"), (20_000, "20k"), (1_000_000, "1M"), (2_500_000, "2.5M"), (0.0002, "2e-4")]
+)
+def test_ticks_have_short_labels(value: float, label: str) -> None:
+    assert tick_label(value) == label
