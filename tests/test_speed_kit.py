@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import mmap
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,23 @@ def test_the_contestants_of_a_row_agree(
     for each in getattr(rows, row)(CPU):
         assert len(each.contestants) >= 2
         assert each.difference() <= each.tolerance
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["post_procesing"], r"no row post_procesing; Did you mean 'post_processing'\?"),
+        (["matching", "--rounds", "0"], "--rounds: expected 1 or more, got 0"),
+        (["matching", "--device", "gpu"], "--device: expected cpu, cuda or cuda:N, got 'gpu'"),
+        (["matching", "--device", "cuda:99"], r"--device cuda:99: torch .* finds \d+ CUDA devices"),
+        (["matching", "--json", "/no/such/folder/a.json"], "there is no folder /no/such/folder"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_measured(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    speed = importlib.import_module("benchmarks.speed.__main__")
+    with pytest.raises(SystemExit):
+        speed.main(options)
+    assert re.search(message, capsys.readouterr().err)

@@ -9,6 +9,7 @@ import argparse
 import datetime as dt
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from benchmarks.speed import (
     model_rows,
 )
 from benchmarks.speed.timing import Row, Timing, measure
+from dettoolkit.errors import did_you_mean
 
 ROWS: dict[str, Callable[[torch.device], Iterator[Row]]] = {
     "focal_loss": dense_rows.focal_loss,
@@ -71,6 +73,23 @@ def as_json(row: Row, timings: dict[str, Timing]) -> dict[str, Any]:
     return {"title": row.title, "contestants": contestants}
 
 
+def _problem(options: argparse.Namespace) -> str | None:
+    """Return what speaks against the options, before anything is measured."""
+    unknown = [name for name in options.rows if name not in ROWS]
+    if unknown:
+        hints = "".join(did_you_mean(name, list(ROWS)) for name in unknown)
+        return f"no row {', '.join(unknown)};{hints} there are {', '.join(ROWS)}"
+    if options.rounds < 1:
+        return f"--rounds: expected 1 or more, got {options.rounds}"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+        return f"--device: expected cpu, cuda or cuda:N, got {options.device!r}"
+    if options.device != "cpu" and (torch.device(options.device).index or 0) >= torch.cuda.device_count():
+        return f"--device {options.device}: torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices"
+    if options.json and not Path(options.json).absolute().parent.is_dir():
+        return f"--json {options.json}: there is no folder {Path(options.json).absolute().parent}"
+    return None
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the rows asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,9 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="write all times")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.rows if name not in ROWS]
-    if unknown:
-        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    problem = _problem(options)
+    if problem:
+        parser.error(problem)
     if options.allocator:
         try:
             allocator.run_with(options.allocator)

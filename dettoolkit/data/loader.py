@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -128,7 +127,7 @@ def _padding(divisibility: int, pad_to: Sequence[int] | int | None) -> Padding:
     if pad_to is None:
         return Padding(divisibility)
     if isinstance(pad_to, int) and pad_to >= 1:
-        return Padding(math.lcm(divisibility, pad_to))
+        return Padding(-(-pad_to // divisibility) * divisibility)
     if isinstance(pad_to, int) or len(pad_to) != 2 or min(pad_to) < 1:
         raise ConfigError(f"DATALOADER.PAD_TO: expected [height, width], a number of at least 1 or null, got {pad_to}.")
     return Padding(divisibility, (pad_to[0], pad_to[1]))

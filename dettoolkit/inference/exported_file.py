@@ -66,7 +66,7 @@ def load_torch_export(path: Path, device: torch.device, trusted: bool) -> tuple[
     if not trusted:
         raise CheckpointError(
             f"{path} is a file of torch.export; reading one can run code that somebody put into it. If it is from a source "
-            "that you trust: --trust or trusted=True. A file of ONNX runs nothing: dettoolkit export --format onnx."
+            "that you trust: --trust or trusted=True. A file of ONNX runs nothing: dettoolkit export-model --format onnx."
         )
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(name).file_size > _MAX_TEXT:

@@ -206,10 +206,10 @@ def test_an_image_larger_than_the_padded_size_is_named(noise):
         take(train_loader(noise(11), PLAIN, pad_to=[32, 32]), 1)
 
 
-def test_a_number_to_pad_to_is_what_sides_become_multiples_of_besides_those_of_the_network(noise):
-    assert {batch.images.shape[-2:] for batch in take(train_loader(noise(11), PLAIN, pad_to=48, divisibility=32), 4)} == {
-        (96, 96)  # 96 is the least common multiple; sides are 40 to 64
-    }
+@pytest.mark.parametrize(("pad_to", "side"), [(72, 96), (96, 96), (100, 128)])
+def test_a_number_to_pad_to_is_rounded_up_to_what_the_network_can_take(noise, pad_to, side):
+    batches = take(train_loader(noise(11), PLAIN, pad_to=pad_to, divisibility=32), 4)  # sides are 40 to 64
+    assert {batch.images.shape[-2:] for batch in batches} == {(side, side)}
 
 
 @pytest.mark.parametrize("pad_to", [[96], [96, 0], [1, 2, 3], 0, -32])
