@@ -101,7 +101,8 @@ _DATALOADER = Section(
             Annotated[tuple[_Count, _Count], "[height, width]"] | _Count | None,
             None,
             "[height, width] that every training batch is padded to, or a number whose multiples its sides become, rounded "
-            "up to what the network can take, mostly 32; null: as small as the batch allows, with MODEL.COMPILE multiples of 128.",
+            "up to what the network can take, mostly 32; null: as small as the batch allows, and with MODEL.COMPILE "
+            "multiples of 128.",
         ),
         "SAMPLER": Component(
             SAMPLERS, {"NAME": "TrainingSampler"}, ("sizes", "batch_size", "seed"), "The order of training images."
