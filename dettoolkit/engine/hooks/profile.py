@@ -114,7 +114,7 @@ class Profile(Hook):
             if device.type == "cpu":
                 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # else it calls a missing GPU an error, on stderr
             activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-            self._profiler = torch.profiler.profile(activities=activities)
+            self._profiler = torch.profiler.profile(activities=activities, acc_events=True)  # else torch 2.11 warns
             self._profiler.start()
 
     def _write_trace(self) -> None:
