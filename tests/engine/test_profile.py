@@ -105,6 +105,24 @@ def test_a_training_that_ends_before_the_profile_begins_gives_none(
     assert not (tmp_path / "profile").exists()
 
 
+def test_a_trace_that_cannot_be_written_does_not_hide_what_ended_the_training(
+    line_trainer: Callable[..., Trainer], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fails(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            if trainer.iteration == 3:
+                (tmp_path / "profile" / "step.txt").unlink()
+                (tmp_path / "profile" / "step.json").unlink()
+                (tmp_path / "profile").rmdir()
+                (tmp_path / "profile").write_text("in the way")
+                raise KeyError("the reason")
+
+    hooks = [profile(tmp_path, skip=0, steps=1, traced_steps=5), Fails()]
+    with pytest.raises(KeyError, match="the reason"):
+        line_trainer(hooks=hooks, num_iterations=9).train()
+    assert "the trace could not be written" in caplog.text
+
+
 @pytest.mark.parametrize("numbers", [{"skip": -1}, {"steps": 0}, {"traced_steps": -1}])
 def test_numbers_out_of_range_are_shown(tmp_path: Path, numbers: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"steps >= 1 and .* got .*{next(iter(numbers.values()))}"):

@@ -90,9 +90,12 @@ class Profile(Hook):
         self._write_trace()
 
     def on_exception(self, trainer: Trainer, error: BaseException) -> None:
-        """Let go of everything."""
+        """Let go of everything, and write the trace if that can be done."""
         self._watched.close()
-        self._write_trace()
+        try:
+            self._write_trace()
+        except Exception as failed:  # whatever ended the training is what is to be told
+            logger.error("the trace could not be written: %s", failed)
 
     def _only_communication_left(self) -> None:
         if self._clock.is_inside("backward"):
@@ -107,7 +110,7 @@ class Profile(Hook):
         text = table(everywhere, steps)
         (self.folder / "step.txt").write_text(f"{text}\n", encoding="utf-8")
         (self.folder / "step.json").write_text(json.dumps({"steps": steps, "seconds": everywhere}, indent=1), encoding="utf-8")
-        logger.info("%s\nprofile: %s", text, self.folder)
+        logger.info("where the time of a step goes\n%s\nprofile: %s", text, self.folder)
 
     def _start_trace(self, device: torch.device) -> None:
         if is_main_process() and self.traced_steps:
@@ -120,13 +123,13 @@ class Profile(Hook):
     def _write_trace(self) -> None:
         if self._profiler is None:
             return
-        self._profiler.stop()
+        profiler, self._profiler = self._profiler, None
+        profiler.stop()
         self.folder.mkdir(exist_ok=True)
-        self._profiler.export_chrome_trace(str(self.folder / "trace.json"))
+        profiler.export_chrome_trace(str(self.folder / "trace.json"))
         logger.info(
             "trace of %d steps: %s", min(self._done - self.skip - self.steps, self.traced_steps), self.folder / "trace.json"
         )
-        self._profiler = None
 
 
 def table(everywhere: Sequence[Mapping[str, float]], steps: int) -> str:
