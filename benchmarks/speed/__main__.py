@@ -36,6 +36,7 @@ ROWS: dict[str, Callable[[torch.device], Iterator[Row]]] = {
     "focal_loss_kernel": gpu_rows.focal_loss_kernel,
     "matching": dense_rows.matching,
     "post_processing": dense_rows.post_processing,
+    "convolution": model_rows.convolution,
     "inference": model_rows.inference,
     "export_forms": export_rows.export_forms,
     "training_step": model_rows.training_step,

@@ -48,6 +48,19 @@ def inference(device: torch.device) -> Iterator[Row]:
     yield Row("inference, 800 x 1216, batch 1", {**contestants, "torchvision, fp32": torchvision_fp32})
 
 
+def convolution(device: torch.device) -> Iterator[Row]:
+    """Yield the convolution that the head of RetinaNet consists of: what the processor can multiply, for judging the network.
+
+    3 x 3 with 256 channels in and out on the largest map of 800 x 1216, channels-last: 8.97 billion multiply-adds.
+    """
+    contestants = {}
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        layer = torch.nn.Conv2d(256, 256, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)
+        x = torch.randn(1, 256, 100, 152).to(device, dtype).to(memory_format=torch.channels_last)
+        contestants[name] = torch.no_grad()(partial(layer, x))
+    yield Row("convolution 3 x 3, 256 channels, 100 x 152", contestants)
+
+
 def training_step(device: torch.device) -> Iterator[Row]:
     """Yield a step of batch 2 at 480 x 640 with 12 boxes an image, the optimizer's included."""
     size = (480, 640)
