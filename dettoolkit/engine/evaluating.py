@@ -19,8 +19,7 @@ from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector
-from dettoolkit.report import ReportImage
-from dettoolkit.structures import Batch, Detections
+from dettoolkit.structures import Batch, Detections, EvaluatedImage
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class DatasetEvaluation:
     evaluators: Sequence[Evaluator]
     with_loss: bool = True
     amp: Literal["none", "bf16", "fp16"] = "none"
-    examples: list[ReportImage] = field(default_factory=list)
+    examples: list[EvaluatedImage] = field(default_factory=list)
     results: Results = field(default_factory=dict)
     focal: FocalDistribution | None = None
 
@@ -78,10 +77,10 @@ class DatasetEvaluation:
         return flatten(self.results) | (_validation_losses(losses, positives) if self.with_loss else {})
 
     @torch.no_grad()
-    def _over_images(self, model: Any, device: torch.device) -> tuple[dict[str, Tensor], Tensor, list[ReportImage]]:
+    def _over_images(self, model: Any, device: torch.device) -> tuple[dict[str, Tensor], Tensor, list[EvaluatedImage]]:
         sums: dict[str, Tensor] = {}
         positives = torch.zeros((), dtype=torch.float64)
-        examples: list[ReportImage] = []
+        examples: list[EvaluatedImage] = []
         every = max(1, len(self.dataset) // _MAX_EXAMPLES)
         seen = 0
         for batch in self.loader:
@@ -152,8 +151,8 @@ def to_original(batch: Batch, detections: Sequence[Detections]) -> list[Detectio
     return [sample["way_back"].detections(found.to("cpu"), sample["original_size"]) for sample, found in pairs]
 
 
-def _example(sample: Any, found: Detections) -> ReportImage:
-    return ReportImage(sample["image_id"], sample["file_name"], sample["original_size"], sample["original"], found)
+def _example(sample: Any, found: Detections) -> EvaluatedImage:
+    return EvaluatedImage(sample["image_id"], sample["file_name"], sample["original_size"], sample["original"], found)
 
 
 def _validation_losses(sums: dict[str, Tensor], positives: Tensor) -> dict[str, float]:

@@ -8,26 +8,7 @@ from typing import Any
 
 from dettoolkit.evaluation.analysis import FocalDistribution
 from dettoolkit.evaluation.curves import PrecisionRecall
-from dettoolkit.structures import Annotations, Detections
-
-
-@dataclass(frozen=True)
-class ReportImage:
-    """One evaluated image.
-
-    Args:
-        image_id: what ``read_image`` takes.
-        file_name: for people.
-        size: (height, width) in pixels.
-        ground_truth: in pixels of the image.
-        detections: in pixels of the image.
-    """
-
-    image_id: int | str
-    file_name: str
-    size: tuple[int, int]
-    ground_truth: Annotations
-    detections: Detections
+from dettoolkit.structures import EvaluatedImage
 
 
 @dataclass(frozen=True)
@@ -52,7 +33,7 @@ class ReportData:
     results: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     curves: Mapping[str, PrecisionRecall] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
-    images: Sequence[ReportImage] = ()
+    images: Sequence[EvaluatedImage] = ()
     focal: FocalDistribution | None = None
     config_text: str = ""
     environment_text: str = ""

@@ -9,15 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from dettoolkit.report.contents import ReportImage
 from dettoolkit.report.matching import Outcome, match_detections
+from dettoolkit.structures import EvaluatedImage
 
 ReadImage = Callable[[Any], Tensor]
 
 _LOWEST_SCORE = 0.05  # where the score slider begins; lower detections would only make the page heavy
 
 
-def choose_images(images: Sequence[ReportImage], max_images: int, score_threshold: float) -> list[tuple[ReportImage, Outcome]]:
+def choose_images(
+    images: Sequence[EvaluatedImage], max_images: int, score_threshold: float
+) -> list[tuple[EvaluatedImage, Outcome]]:
     """Return the images to show with their outcomes, most errors first.
 
     Three quarters of the places go to the images with the most missed and false boxes, the others to images at even
@@ -37,7 +39,7 @@ def choose_images(images: Sequence[ReportImage], max_images: int, score_threshol
     return [(images[index], outcomes[index]) for index in order]
 
 
-def gallery_entry(image: ReportImage, outcome: Outcome, read_image: ReadImage, thumbnail_side: int) -> dict[str, Any]:
+def gallery_entry(image: EvaluatedImage, outcome: Outcome, read_image: ReadImage, thumbnail_side: int) -> dict[str, Any]:
     """Return one image as the page's script reads it; boxes are [x, y, width, height] in pixels of the image."""
     boxes, truth = _xywh(image.detections.boxes), _xywh(image.ground_truth.boxes)
     scores, labels = image.detections.scores.tolist(), image.detections.labels.tolist()

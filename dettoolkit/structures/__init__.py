@@ -9,6 +9,8 @@ from dettoolkit.structures.batch import Batch
 from dettoolkit.structures.dataset_info import DatasetInfo
 from dettoolkit.structures.detections import Detections
 from dettoolkit.structures.duration import Duration
+from dettoolkit.structures.evaluated_image import EvaluatedImage
+from dettoolkit.structures.finding import Finding, FindingExample, Severity
 from dettoolkit.structures.loss_output import LossOutput
 from dettoolkit.structures.matches import IGNORED, NEGATIVE, Matches
 from dettoolkit.structures.predictions import DensePredictions
@@ -23,8 +25,12 @@ __all__ = [
     "DensePredictions",
     "Detections",
     "Duration",
+    "EvaluatedImage",
+    "Finding",
+    "FindingExample",
     "LossOutput",
     "Matches",
     "Sample",
+    "Severity",
     "WayBack",
 ]

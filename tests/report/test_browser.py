@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dettoolkit.report import ReportData, ReportImage, write_report
-from dettoolkit.structures import Annotations, Detections
+from dettoolkit.report import ReportData, write_report
+from dettoolkit.structures import Annotations, Detections, EvaluatedImage
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -25,7 +25,7 @@ def test_the_gallery_counts_right_missed_and_false_boxes(tmp_path: Path) -> None
     elsewhere = torch.tensor([[70.0, 70.0, 80.0, 80.0]])
     # at 0.5: the first box is found, the second (0.4) and the third are missed, one detection elsewhere is false
     found = Detections(torch.cat([boxes[:2], elsewhere]), torch.tensor([0.9, 0.4, 0.6]), torch.tensor([0, 0, 1]))
-    image = ReportImage(1, "<b>name</b>", (100, 100), truth, found)
+    image = EvaluatedImage(1, "<b>name</b>", (100, 100), truth, found)
     page = write_report(
         tmp_path, ReportData("run", ["a", "b"], images=[image]), lambda _: torch.zeros(3, 100, 100, dtype=torch.uint8)
     )

@@ -17,8 +17,8 @@ from PIL import Image
 
 from dettoolkit.errors import DataError
 from dettoolkit.evaluation.curves import PrecisionRecall
-from dettoolkit.report import ReportData, ReportImage, write_report
-from dettoolkit.structures import Annotations, Detections
+from dettoolkit.report import ReportData, write_report
+from dettoolkit.structures import Annotations, Detections, EvaluatedImage
 from dettoolkit.visualization import class_color, hex_color
 
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
@@ -49,12 +49,12 @@ class _Page(HTMLParser):
             self.texts.setdefault(self.tags[-1], []).append(data.strip())
 
 
-def _image(image_id: int | str = 1, num_missed: int = 0, name: str = "a.jpg") -> ReportImage:
+def _image(image_id: int | str = 1, num_missed: int = 0, name: str = "a.jpg") -> EvaluatedImage:
     boxes = torch.tensor([[1.0, 2.0, 11.0, 22.0]]).repeat(1 + num_missed, 1)
     boxes += torch.arange(1 + num_missed)[:, None] * 30
     count = len(boxes)
     truth = Annotations(boxes, torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool))
-    return ReportImage(
+    return EvaluatedImage(
         image_id, name, (600, 800), truth, Detections(boxes[:1], torch.tensor([0.75]), torch.zeros(1, dtype=torch.int64))
     )
 
@@ -193,7 +193,7 @@ def test_html_in_names_is_shown_and_not_run(tmp_path: Path) -> None:
     [
         ReportData("empty", []),
         ReportData("no results", ["a"], results={"set": {"bbox": {}}}),
-        ReportData("no detections", ["a"], images=[ReportImage(1, "a", (9, 9), Annotations.empty(), Detections.empty())]),
+        ReportData("no detections", ["a"], images=[EvaluatedImage(1, "a", (9, 9), Annotations.empty(), Detections.empty())]),
         ReportData("nothing finite", ["a"], history=[{"iteration": 1, "loss": float("nan")}, {"iteration": 2, "lr": None}]),
         ReportData("nothing found", ["a"], curves={"a": PrecisionRecall(np.zeros(3), np.zeros(3), np.zeros(3))}),
     ],
