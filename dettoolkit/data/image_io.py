@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -28,6 +29,36 @@ from dettoolkit.errors import DataError
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # MPO, as phones write, is opened as a JPEG
 PIXEL_LIMIT = 150_000_000  # 450 MB as RGB; lower than the limit at which Pillow itself refuses
 ORIENTATION_TAG = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image file says.
+
+    Args:
+        format: one of ``FORMATS``, or MPO.
+        stored_size: (height, width) of the pixels as they are stored.
+        orientation: the EXIF orientation that is still to be applied, 1 to 8; 1: none.
+    """
+
+    format: str
+    stored_size: tuple[int, int]
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) as people see the image, orientation applied."""
+        return self.stored_size[::-1] if self.orientation >= 5 else self.stored_size
+
+
+def image_header(path: str | os.PathLike[str]) -> ImageHeader:
+    """Return what the header of an image says.
+
+    Raises:
+        DataError: as :func:`image_size`.
+    """
+    with _quiet():
+        return _header(path)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -74,9 +105,13 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
 
 
 def _size_from_header(path: str | os.PathLike[str]) -> tuple[int, int]:
+    return _header(path).size
+
+
+def _header(path: str | os.PathLike[str]) -> ImageHeader:
     with _naming(path), g_pathmgr.open(os.fspath(path), "rb") as file, _open(file) as image:
         width, height = image.size
-        return (width, height) if _orientation(image, file) >= 5 else (height, width)
+        return ImageHeader(str(image.format), (height, width), _orientation(image, file))
 
 
 @contextmanager

@@ -20,6 +20,12 @@ from dettoolkit.errors import DataError
 # A box that leaves it further does not fit the image: clipping would hide that sizes or coordinates are wrong.
 OVERHANG = 2.0
 IMAGES_AT_ONCE = 1024
+_NO_AREA, _OUTSIDE, _NOT_FINITE = 1, 2, 3
+BOX_FAULTS = {
+    _NO_AREA: "boxes of zero or negative size",
+    _OUTSIDE: "boxes outside the image",
+    _NOT_FINITE: "boxes with a number that is not finite",
+}
 
 
 @dataclass
@@ -73,6 +79,8 @@ def checked_records(entries: Iterable[Entry], image_root: Path, check_images: bo
     """
     entries = iter(entries)
     while portion := list(islice(entries, IMAGES_AT_ONCE)):
+        for entry in portion:
+            faults.saw(entry)
         inside = [entry for entry in portion if _stays_inside(entry, faults)]
         looked_at = [entry for entry in inside if check_images or entry.size is None]
         headers = image_sizes([image_root / entry.file_name for entry in looked_at])
@@ -85,20 +93,21 @@ def checked_records(entries: Iterable[Entry], image_root: Path, check_images: bo
 
 def _stays_inside(entry: Entry, faults: Faults) -> bool:
     if leaves_folder(entry.file_name):
-        faults.add("images outside of the folder of images", f"{entry.place}: file name {entry.file_name!r}")
+        faults.add("images outside of the folder of images", f"{entry.place}: file name {entry.file_name!r}", of_entry=True)
         return False
     return True
 
 
 def _checked_size(entry: Entry, found: tuple[int, int] | DataError | None, faults: Faults) -> tuple[int, int] | None:
     if isinstance(found, DataError):
-        faults.add("images that cannot be read", str(found))
+        faults.add("images that cannot be read", str(found), of_entry=True)
         return None
     if found is None or entry.size is None:
         return found or entry.size
     fault = size_fault(entry.size, found)
     if fault:
-        faults.add("images of another size than their annotations say", f"{entry.place}: {entry.file_name}: {fault}")
+        where = f"{entry.place}: {entry.file_name}: {fault}"
+        faults.add("images of another size than their annotations say", where, of_entry=True)
         return None
     return found
 
@@ -129,17 +138,30 @@ def _clipped(
 ) -> tuple[NDArray[np.float32], list[bool]]:
     """Return the sound boxes clipped to the image, and which of ``corners`` they are."""
     height, width = size
-    limit = np.array([width, height, width, height])
-    clipped = corners.clip(0, limit).astype(np.float32)
-    near = (corners >= -OVERHANG) & (corners <= limit + OVERHANG)
-    solid, still_solid = (array[:, 2:] > array[:, :2] for array in (corners, clipped))
-    checks = np.stack([check.all(axis=1) for check in (np.isfinite(corners), solid, near, still_solid)], axis=1)
-    sound = np.asarray(checks.all(axis=1))
-    for index in np.flatnonzero(~sound).tolist():
-        is_finite, is_solid, *_ = checks[index]
-        kind = "boxes of zero or negative size" if not is_solid else "boxes outside the image"
-        kind = kind if is_finite else "boxes with a number that is not finite"
+    clipped, kinds = judged_boxes(corners, np.array([size] * len(corners), dtype=np.int64).reshape(-1, 2))
+    for index in np.flatnonzero(kinds).tolist():
         shown = ", ".join(f"{number:g}" for number in corners[index])
         place = f"{entry.boxes[index].place}: corners (x1, y1, x2, y2)"
-        faults.add(kind, f"{place} [{shown}] in {entry.file_name} of {width} x {height}")
+        where = f"{place} [{shown}] in {entry.file_name} of {width} x {height}"
+        faults.add(BOX_FAULTS[kinds[index]], where, of_entry=True)
+    sound = kinds == 0
     return clipped[sound], sound.tolist()
+
+
+def judged_boxes(corners: NDArray[np.float64], sizes: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Clip boxes to their images and say what is wrong with each.
+
+    Args:
+        corners: ``[B, 4]`` x1, y1, x2, y2 in pixels.
+        sizes: ``[B, 2]`` (height, width) of each box's image.
+
+    Returns:
+        ``[B, 4]`` clipped corners, and ``[B]`` which of ``BOX_FAULTS`` a box has; 0 where it is sound.
+    """
+    limit = np.tile(sizes[:, ::-1], 2)
+    clipped = corners.clip(0, limit).astype(np.float32)
+    near = (corners >= -OVERHANG) & (corners <= limit + OVERHANG)
+    solid, still_solid = ((array[:, 2:] > array[:, :2]).all(axis=1) for array in (corners, clipped))
+    kinds = np.where(near.all(axis=1) & still_solid, 0, _OUTSIDE)
+    kinds = np.where(solid, kinds, _NO_AREA)
+    return clipped, np.where(np.isfinite(corners).all(axis=1), kinds, _NOT_FINITE)

@@ -4,14 +4,46 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from dettoolkit.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from dettoolkit.data.datasets.entries import Entry
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES_PER_KIND = 5
+
+
+class Observer(Protocol):
+    """Sees what the files of a data set say before anything of it is judged, clipped or left out."""
+
+    def entry(self, entry: Entry) -> None:
+        """Take an image as its file gives it."""
+
+    def fault(self, kind: str, where: str) -> None:
+        """Take something broken that made it into no entry, in the words of :meth:`Faults.add`."""
+
+
+_observer: ContextVar[Observer | None] = ContextVar("observer of data sets", default=None)
+
+
+@contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Have an observer see all that the data sets built meanwhile read, of whatever format they are.
+
+    They then collect what is broken without a word, to the end: neither ``on_bad`` nor a set of which nothing is left raises.
+    What leaves a whole set without meaning, such as a file that is missing, is an error as ever.
+    """
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 class Faults:
@@ -27,17 +59,26 @@ class Faults:
             raise ValueError(f"DATASETS.ON_BAD: expected 'error' or 'drop', got {on_bad!r}")
         self.name = name
         self.on_bad = on_bad
+        self._observer = _observer.get()
         self._examples: dict[str, list[str]] = defaultdict(list)
         self._broken: Counter[str] = Counter()
         self._filtered: Counter[str] = Counter()
 
-    def add(self, kind: str, where: str) -> None:
+    def saw(self, entry: Entry) -> None:
+        """Show an entry, still as its file gives it, to the observer if there is one (:func:`observed_by`)."""
+        if self._observer is not None:
+            self._observer.entry(entry)
+
+    def add(self, kind: str, where: str, of_entry: bool = False) -> None:
         """Note something broken, which the parser leaves out.
 
         Args:
             kind: what is wrong, in words that go before a number: ``"boxes without area"``.
             where: file, id and what came there.
+            of_entry: whether it can be seen in an entry that :meth:`saw` was called with.
         """
+        if self._observer is not None and not of_entry:
+            self._observer.fault(kind, where)
         self._broken[kind] += 1
         if len(self._examples[kind]) < EXAMPLES_PER_KIND:
             self._examples[kind].append(where)
@@ -52,6 +93,8 @@ class Faults:
         Raises:
             DataError: something is broken and ``on_bad`` is ``error``; each kind with its number and first examples.
         """
+        if self._observer is not None:
+            return
         if self._filtered:
             logger.info("%s: left out: %s", self.name, _sums(self._filtered))
         if not self._broken:
@@ -72,7 +115,7 @@ class Faults:
             DataError: says what each filter left out, and the classes.
         """
         left_out = self._broken + self._filtered
-        if num_images and num_boxes:
+        if (num_images and num_boxes) or self._observer is not None:
             return
         if num_images and not any("box" in kind for kind in left_out):
             logger.warning(
