@@ -120,7 +120,7 @@ class ExportedDetector(nn.Module):
 
     def _without_duplicates(self, found: Detections, size: tuple[int, int]) -> Detections:
         decoder = self._decoder
-        found = found[decoder.nms(found.boxes, found.scores, found.labels)[: decoder.max_detections]]
+        found = decoder.nms(found)[: decoder.max_detections]
         if decoder.clip == "before_nms":  # the graph has done it
             return found
         found = Detections(ops.clip_boxes_to_image(found.boxes, size), found.scores, found.labels)

@@ -12,7 +12,7 @@ from dettoolkit.modeling.anchors import GridAnchors
 from dettoolkit.modeling.box_coders import DeltaXYWHCoder
 from dettoolkit.modeling.dense import DenseDecoder
 from dettoolkit.modeling.dense.nms import BatchedNMS, ClassAgnosticNMS
-from dettoolkit.structures import DensePredictions
+from dettoolkit.structures import DensePredictions, Detections
 
 STRIDES, MAP_SIZES, NUM_CLASSES = (16, 32), [(6, 9), (3, 5)], 4
 IMAGE_SIZES = [(90, 130), (61, 144)]
@@ -88,13 +88,13 @@ def test_without_nms_there_are_the_candidates_of_all_levels(predictions: DensePr
     expected = settings(predictions, anchors, IMAGE_SIZES)
     for image, one in enumerate(expected):
         count = int(counts[image])
-        kept = settings.nms(boxes[image, :count], scores[image, :count], labels[image, :count])[:100]
-        torch.testing.assert_close(boxes[image, kept], one.boxes, rtol=0, atol=1e-4)
+        kept = settings.nms(Detections(boxes[image, :count], scores[image, :count], labels[image, :count]))[:100]
+        torch.testing.assert_close(kept.boxes, one.boxes, rtol=0, atol=1e-4)
 
 
 class OtherNMS:
-    def __call__(self, boxes: Any, scores: Any, labels: Any) -> Any:
-        return torch.arange(len(boxes))
+    def __call__(self, candidates: Any, num_views: Any = None) -> Any:
+        return candidates
 
 
 @pytest.mark.parametrize("keep_best", [in_torch, in_onnx])

@@ -94,7 +94,7 @@ class DenseDecoder:
     def _image(self, candidates: Detections, size: tuple[int, int]) -> Detections:
         if self.clip == "before_nms":
             candidates = self._clipped(candidates, size)
-        found = candidates[self.nms(candidates.boxes, candidates.scores, candidates.labels)[: self.max_detections]]
+        found = self.nms(candidates)[: self.max_detections]
         return found if self.clip == "before_nms" else self._clipped(found, size)
 
     def _clipped(self, detections: Detections, size: tuple[int, int]) -> Detections:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torchvision import ops
 
 from dettoolkit.registry import NMS
+from dettoolkit.structures import Detections
 
 
 @NMS.register()
@@ -20,11 +21,12 @@ class BatchedNMS:
     """
 
     def __init__(self, iou_threshold: float = 0.5) -> None:
-        self.iou_threshold = _checked(iou_threshold)
+        self.iou_threshold = checked_threshold(iou_threshold)
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the indices to keep, best first, of ``boxes [D, 4]``, ``scores [D]`` and ``labels [D]``."""
-        return ops.batched_nms(boxes, scores, labels, self.iou_threshold)
+    def __call__(self, candidates: Detections, num_views: Tensor | None = None) -> Detections:
+        """Return the candidates to keep, best first; ``num_views`` has no effect."""
+        kept = ops.batched_nms(candidates.boxes, candidates.scores, candidates.labels, self.iou_threshold)
+        return candidates[kept]
 
 
 @NMS.register()
@@ -39,14 +41,15 @@ class ClassAgnosticNMS:
     """
 
     def __init__(self, iou_threshold: float = 0.5) -> None:
-        self.iou_threshold = _checked(iou_threshold)
+        self.iou_threshold = checked_threshold(iou_threshold)
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the indices to keep, best first, of ``boxes [D, 4]`` and ``scores [D]``."""
-        return ops.nms(boxes, scores, self.iou_threshold)
+    def __call__(self, candidates: Detections, num_views: Tensor | None = None) -> Detections:
+        """Return the candidates to keep, best first; ``num_views`` has no effect."""
+        return candidates[ops.nms(candidates.boxes, candidates.scores, self.iou_threshold)]
 
 
-def _checked(iou_threshold: float) -> float:
+def checked_threshold(iou_threshold: float) -> float:
+    """Return the threshold, or raise ``ValueError`` where it is no overlap."""
     if not 0 <= iou_threshold <= 1:
         raise ValueError(f"iou_threshold expects a number in 0..1, got {iou_threshold}")
     return iou_threshold
