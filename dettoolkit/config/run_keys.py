@@ -156,7 +156,10 @@ _EVALUATION = Section(
 _HOOKS = ListOf(
     Component(
         HOOKS,
-        wired=("schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder", "config_text", "info"),
+        wired=(
+            *("model", "schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder"),
+            *("config_text", "info"),
+        ),
     ),
     default=(
         {"NAME": "LearningRate"},

@@ -65,7 +65,9 @@ class Checkpointer:
             CheckpointError: it cannot be written.
         """
         state = trainer.state_dict()
-        if trainer.is_updating or not _is_finite([trainer.model_for_evaluation.state_dict(), state["optimizer"]]):
+        if trainer.is_updating or not _is_finite(
+            [trainer.model_for_evaluation.state_dict(), state["optimizer"], state.get("model")]
+        ):
             return None
         self._write(trainer, _numbered(trainer), {"training": state | {"loader": _place(trainer)}})
         return self.folder.checkpoints / _numbered(trainer)

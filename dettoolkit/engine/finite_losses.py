@@ -48,7 +48,7 @@ class FiniteLosses:
     """Keeps what is known of each step until somebody asks; a step whose loss is not finite updates nothing.
 
     ``is_deferred`` is False where the loss is read after each step, as on the CPU, where that costs nothing. Where it is
-    True, a flag on the device has the optimizer leave out the update of a bad step *and of all steps after it* until
+    True, a ``flag`` on the device has the optimizer leave out the update of a bad step *and of all steps after it* until
     :meth:`read`, so that the weights are still those before it; all processes share the flag. The optimizer must be one that
     takes ``found_inf``, as torch's fused ones do for gradient scaling.
 
@@ -62,7 +62,7 @@ class FiniteLosses:
         self.is_deferred = device.type == "cuda" and leaves_out_updates(optimizer) if deferred is None else deferred
         self.first_bad: NotedStep | None = None
         self._unread: list[tuple[NotedStep, Tensor]] = []
-        self._flag = torch.zeros((), device=device)
+        self.flag = torch.zeros((), device=device)
         self._name, self._device = type(optimizer).__name__, device
         self._has_started = False
 
@@ -92,7 +92,7 @@ class FiniteLosses:
         # one bad process spoils the averaged gradients of all, so all leave the weights as they are
         bad = max_over_processes((~step.losses["loss"].isfinite()).float())
         self._unread.append((step, bad))
-        self._flag = torch.maximum(self._flag, bad)
+        self.flag = torch.maximum(self.flag, bad)
 
     def read(self) -> bool:
         """Return whether the losses noted since the last call were finite; ``first_bad`` is the first that was not."""
@@ -100,7 +100,7 @@ class FiniteLosses:
         self.first_bad = next((step for (step, _), is_bad in zip(self._unread, bad, strict=True) if is_bad), None)
         self._unread.clear()
         self._has_started |= self.first_bad is None
-        self._flag = torch.zeros_like(self._flag)
+        self.flag = torch.zeros_like(self.flag)
         return self.first_bad is None
 
     @contextlib.contextmanager
@@ -110,7 +110,7 @@ class FiniteLosses:
         def mask(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             del args, kwargs
             of_scaler = getattr(optimizer, "found_inf", None)
-            optimizer.found_inf = self._flag if of_scaler is None else torch.maximum(self._flag, of_scaler)  # type: ignore[attr-defined]
+            optimizer.found_inf = self.flag if of_scaler is None else torch.maximum(self.flag, of_scaler)  # type: ignore[attr-defined]
 
         handle = optimizer.register_step_pre_hook(mask)
         try:

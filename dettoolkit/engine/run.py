@@ -206,6 +206,7 @@ def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpoint
     rate = scale_learning_rate(solver.BASE_LR, solver.BATCH_SIZE, solver.REFERENCE_BATCH_SIZE)
     optimizer = OPTIMIZERS.build(solver.OPTIMIZER, "SOLVER.OPTIMIZER", model=run.model, lr=rate)
     wired = {
+        "model": run.model,
         "schedule": build_schedule(solver, num_iterations, epoch),
         "checkpointer": checkpointer,
         "evaluations": run.evaluations,

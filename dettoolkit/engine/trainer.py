@@ -33,8 +33,9 @@ class Trainer:
     What hooks may use: ``model`` (never wrapped), ``optimizer``, ``iteration`` (steps done), ``num_iterations``,
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
     ``step_was_finite`` (in all processes; otherwise the weights are those before ``finite_losses.first_bad``), ``is_updating``
-    (the weights may be ahead of ``iteration``), ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``,
-    ``request_stop``, ``model_for_evaluation``, ``part`` (what marks the parts of a step, for profiles).
+    (the weights may be ahead of ``iteration``), ``updated`` (whether the last step changed them, without waiting for a GPU),
+    ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``
+    (whose detections count; a hook may set another one before training), ``part`` (marks the parts of a step, for profiles).
 
     On CUDA no step waits for the device, if the optimizer can leave out an update by itself: ``step_was_finite`` is then as
     it was last known, and brought up to date before hooks that are due (:meth:`Hook.is_due`), every 100 steps, and after the
@@ -75,6 +76,7 @@ class Trainer:
         deferred: bool | None = None,
     ) -> None:
         self.model, self.replica, self.optimizer = model, replica, optimizer
+        self.model_for_evaluation = model
         self.batches, self.hooks, self.device = batches, list(hooks), device
         self.num_iterations, self.iterations_per_epoch = num_iterations, iterations_per_epoch
         self.accumulate, self.amp, self.clip_gradient_norm = accumulate, amp, clip_gradient_norm
@@ -94,14 +96,14 @@ class Trainer:
             raise ConfigError(f"HOOKS: hooks keep their state under their names, and one stands twice: {', '.join(names)}.")
 
     @property
-    def model_for_evaluation(self) -> nn.Module:
-        """The model whose detections count."""
-        return self.model
-
-    @property
     def epoch(self) -> float:
         """How often the training images have been seen."""
         return self.iteration / self.iterations_per_epoch
+
+    @property
+    def updated(self) -> Tensor | float:
+        """1 where the last step has changed the weights, 0 where its loss was not finite; a tensor while only a GPU knows."""
+        return 1 - self.finite_losses.flag if self.finite_losses.num_unread else float(self.step_was_finite)
 
     def request_stop(self, reason: str) -> None:
         """Ask for the training to end after this step; all processes do, whichever of them asked."""
@@ -204,17 +206,21 @@ class Trainer:
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold, besides the model, for training to go on."""
+        """Return what a checkpoint must hold, besides the model for evaluation, for training to go on."""
+        another = self.model_for_evaluation is not self.model
         return {
             "iteration": self.iteration,
             "optimizer_name": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "hooks": {hook.name: state for hook in self.hooks if (state := hook.state_dict())},
+            **({"model": {name: value.detach().cpu() for name, value in self.model.state_dict().items()}} if another else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned; learning rate, decay and the like stay as they are now.
+
+        ``model`` has the weights for evaluation before, and afterwards those to train on with.
 
         Raises:
             CheckpointError: the state is another optimizer's, or other parameters'.
@@ -226,6 +232,8 @@ class Trainer:
         for hook in self.hooks:
             if hook.name in state["hooks"]:
                 hook.load_state_dict(state["hooks"][hook.name])
+        if "model" in state:  # after the hooks, which may keep the weights for evaluation
+            self.model.load_state_dict(state["model"])
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
         before, now = state["optimizer_name"], type(self.optimizer).__name__

@@ -1,6 +1,7 @@
 """HOOKS: what happens around the training steps, in the order of the config's list."""
 
 from dettoolkit.engine.hooks.checkpoints import BestCheckpoint, PeriodicCheckpoint
+from dettoolkit.engine.hooks.ema import EMA
 from dettoolkit.engine.hooks.evaluation import Evaluation
 from dettoolkit.engine.hooks.focal_microscope import FocalMicroscope
 from dettoolkit.engine.hooks.hook import Hook
@@ -12,6 +13,7 @@ from dettoolkit.engine.hooks.profile import Profile
 from dettoolkit.engine.hooks.report import Report
 
 __all__ = [
+    "EMA",
     "BestCheckpoint",
     "Evaluation",
     "FocalMicroscope",

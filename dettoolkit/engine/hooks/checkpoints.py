@@ -32,7 +32,7 @@ class PeriodicCheckpoint(Hook):
         self.checkpointer = checkpointer
         self.period = Duration.parse(period)
         self.keep = keep
-        self._saved = 0
+        self._saved: int | None = None  # before training there is nothing to save
         if keep < 1:
             raise ValueError(f"keep expects at least 1, got {keep}")
 
@@ -61,7 +61,7 @@ class PeriodicCheckpoint(Hook):
 
         A loss that was not finite came of weights that are worthless, and they are not saved.
         """
-        if not is_main_process() or trainer.iteration == self._saved or not trainer.step_was_finite:
+        if not is_main_process() or self._saved in (None, trainer.iteration) or not trainer.step_was_finite:
             return
         try:
             trainer.read_losses()
