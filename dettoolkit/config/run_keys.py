@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, Predicate
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from dettoolkit.registry import (
     DATASETS,
     EVALUATORS,
     HOOKS,
     META_ARCHS,
+    NMS,
     OPTIMIZERS,
     SAMPLERS,
     SCHEDULES,
@@ -65,6 +66,30 @@ _MODEL = Section(
     doc="The detector. The keys beside these are the parts of the chosen META_ARCH.",
 )
 
+_TEST_VIEWS = Section(
+    {
+        "FLIP": Value(
+            Literal["none", "horizontal", "vertical", "both"], "none", "Which mirrored pictures are looked at besides."
+        ),
+        "SCALES": Value(
+            Annotated[list[Annotated[float, Gt(0)]], MinLen(1)],
+            [1.0],
+            "Factors of the size that TEST_TRANSFORMS give; each is looked at.",
+        ),
+        "TILE_SIZE": Value(
+            Annotated[tuple[_Count, _Count], "[height, width]"] | _Count | None,
+            None,
+            "Larger images are cut into tiles of this side, or [height, width], in pixels of the original image; null: no tiles.",
+        ),
+        "TILE_OVERLAP": Value(
+            Annotated[float, Ge(0), Lt(1)], 0.2, "The share of a tile that its neighbour shows too, at least."
+        ),
+        "WHOLE_IMAGE": Value(bool, True, "Whether an image that is cut into tiles is looked at as a whole as well."),
+        "MERGE": Component(NMS, {"NAME": "WeightedBoxFusion"}, doc="How the boxes of several views are made one list."),
+    },
+    doc="Several looks at each image, in evaluation and prediction alike: the products of regions, scales and flips.",
+)
+
 _DATASETS = Section(
     {
         "ROOT": Value(str | None, None, "Folder that paths in CATALOG are relative to; null: $DETTOOLKIT_DATA, or else data."),
@@ -84,6 +109,7 @@ _DATASETS = Section(
             default=({"NAME": "ResizeShortestEdge", "SIZES": [800], "MAX_SIZE": 1333},),
             doc="Applied before inference: resizing, padding and flipping, nothing random.",
         ),
+        "TEST_VIEWS": _TEST_VIEWS,
         "ON_BAD": Value(
             Literal["error", "drop"], "error", "What broken boxes and images do: stop the run, or be left out and counted."
         ),

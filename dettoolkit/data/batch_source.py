@@ -17,6 +17,7 @@ from dettoolkit.config.plugins import import_plugins
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.samplers import StreamItem
 from dettoolkit.data.transforms import InferencePipeline, Pipeline
+from dettoolkit.data.views import Views
 from dettoolkit.errors import DataError, DettoolkitError, listed
 from dettoolkit.structures import Batch, Sample
 
@@ -92,7 +93,7 @@ class BatchSource(Dataset[Any]):
 
     Args:
         dataset: where the images come from.
-        pipeline: what happens to each of them.
+        pipeline: what happens to each of them; with views, an item says which.
         padding: what happens to all of them together.
         seed: of the transforms, with epoch and position.
         plugins: files to import before any of the above can be unpickled in a worker.
@@ -101,7 +102,7 @@ class BatchSource(Dataset[Any]):
     def __init__(
         self,
         dataset: DetectionDataset,
-        pipeline: Pipeline | InferencePipeline,
+        pipeline: Pipeline | InferencePipeline | Views,
         padding: Padding,
         seed: int = 0,
         plugins: Plugins | None = None,
@@ -111,6 +112,7 @@ class BatchSource(Dataset[Any]):
         self.pipeline = pipeline
         self.padding = padding
         self.seed = seed
+        self._decoded: tuple[int, Sample] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # the plugins come last for callers and first here: arguments are unpickled in their order
@@ -136,12 +138,20 @@ class BatchSource(Dataset[Any]):
 
     def _sample(self, item: StreamItem) -> Sample:
         try:
+            if isinstance(self.pipeline, Views):
+                return self.pipeline.sample(self._kept(item.index), item.view)
             return self.pipeline(self.dataset[item.index], (self.seed, item.epoch, item.position), self._draw)
         except DettoolkitError:
             raise
         except Exception as error:
             name = self.dataset.records[item.index].file_name
             raise RuntimeError(f"{name}: {type(error).__name__}: {error}") from error
+
+    def _kept(self, index: int) -> Sample:
+        """Return a sample as it is, decoded once for views that follow each other."""
+        if self._decoded is None or self._decoded[0] != index:
+            self._decoded = index, self.dataset[index]
+        return self._decoded[1]
 
     def _draw(self) -> Sample:
         return self.dataset[int(torch.randint(len(self.dataset), ()))]

@@ -9,6 +9,7 @@ from dettoolkit.data.batch_source import BatchSource, Padding, Plugins
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.samplers import InferenceSampler, StreamItem, TrainingSampler
 from dettoolkit.data.transforms import InferencePipeline, Pipeline, build_transforms
+from dettoolkit.data.views import Views
 from dettoolkit.data.workers import Workers, unpacked
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
@@ -188,6 +189,7 @@ def build_test_loader(
     transform_nodes: Sequence[Mapping[str, Any]],
     *,
     batch_size: int,
+    views: Views | None = None,
     pad_to: Sequence[int] | int | None = None,
     divisibility: int = 1,
     rank: int = 0,
@@ -202,7 +204,8 @@ def build_test_loader(
     Args:
         dataset: all of it; each process takes a run of neighbouring images, as ``distributed.shard_indices`` says.
         transform_nodes: config nodes (``DATASETS.TEST_TRANSFORMS``): resizing, padding, flipping.
-        batch_size: images of a batch of one process; the last one may be smaller.
+        batch_size: images of a batch of one process, or views of them; the last one may be smaller.
+        views: several looks at each image, made with the same transforms; each is one of a batch, an image's follow each other.
         pad_to: as for training.
         divisibility: as for training.
         rank: of this process.
@@ -215,6 +218,10 @@ def build_test_loader(
     Raises:
         ConfigError: a transform cannot be built, is random, or cannot be undone.
     """
-    source = BatchSource(dataset, InferencePipeline(transform_nodes), _padding(divisibility, pad_to), plugins=Plugins(plugins))
-    sampler = InferenceSampler(len(dataset), batch_size, rank, world_size)
+    pipeline: InferencePipeline | Views = InferencePipeline(transform_nodes)
+    num_views = None
+    if views is not None and not views.is_plain:
+        pipeline, num_views = views, [len(views.of((height, width))) for height, width in dataset.records.sizes.tolist()]
+    source = BatchSource(dataset, pipeline, _padding(divisibility, pad_to), plugins=Plugins(plugins))
+    sampler = InferenceSampler(len(dataset), batch_size, rank, world_size, num_views)
     return InferenceLoader(source, sampler, Workers(num_workers, pin_memory, start_method))

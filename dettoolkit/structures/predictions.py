@@ -31,6 +31,13 @@ class DensePredictions:
         """N."""
         return len(self.logits[0])
 
+    def of_images(self, rows: Sequence[int]) -> DensePredictions:
+        """Return the predictions of some of the images, by their places in the batch."""
+        chosen = list(rows)
+        logits, deltas = [level[chosen] for level in self.logits], [level[chosen] for level in self.deltas]
+        quality = None if self.quality is None else [level[chosen] for level in self.quality]
+        return DensePredictions(logits, deltas, self.map_sizes, quality)
+
     def float(self, logits: bool = True) -> DensePredictions:
         """Return the same predictions in float32, in which the criterion computes under autocast.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from torch import Tensor
 
@@ -56,6 +56,8 @@ class Sample(TypedDict, total=False):
         original_size: (height, width) after orientation, before the transforms.
         way_back: from the transformed to the original pixels; set by test pipelines.
         original: the annotations in original pixels, all of them, for evaluation.
+        view: which part of the image this is and how it was prepared, where the image is looked at several times.
+        num_views: how many such looks there are.
         original_areas: ``[G]`` float32 areas as the annotation file gives them (COCO: of the segment), for AP by size.
     """
 
@@ -68,4 +70,6 @@ class Sample(TypedDict, total=False):
     original_size: tuple[int, int]
     way_back: WayBack
     original: Annotations
+    view: Any
+    num_views: int
     original_areas: Tensor

@@ -4,6 +4,7 @@ from dettoolkit.data.transforms.composed import Compose, RandomApply, RandomChoi
 from dettoolkit.data.transforms.crop import RandomIoUCrop
 from dettoolkit.data.transforms.inference_pipeline import InferencePipeline
 from dettoolkit.data.transforms.pipeline import Pipeline, build_transforms
+from dettoolkit.data.transforms.rescale import Rescale
 from dettoolkit.data.transforms.resize import ResizeShortestEdge
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "RandomApply",
     "RandomChoice",
     "RandomIoUCrop",
+    "Rescale",
     "ResizeShortestEdge",
     "build_transforms",
 ]
