@@ -15,8 +15,10 @@ from dettoolkit.structures.loss_output import LossOutput
 from dettoolkit.structures.matches import IGNORED, NEGATIVE, Matches
 from dettoolkit.structures.predictions import DensePredictions
 from dettoolkit.structures.sample import Sample, WayBack
+from dettoolkit.structures.score_thresholds import DEFAULT_SCORE_THRESHOLD, ScoreThresholds
 
 __all__ = [
+    "DEFAULT_SCORE_THRESHOLD",
     "IGNORED",
     "NEGATIVE",
     "Annotations",
@@ -31,6 +33,7 @@ __all__ = [
     "LossOutput",
     "Matches",
     "Sample",
+    "ScoreThresholds",
     "Severity",
     "WayBack",
 ]

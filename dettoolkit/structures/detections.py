@@ -49,8 +49,10 @@ class Detections:
             torch.zeros(0, dtype=torch.int64, device=device),
         )
 
-    def above(self, score_threshold: float) -> Detections:
-        """Return the detections with a score of at least ``score_threshold``."""
+    def above(self, score_threshold: float | Tensor) -> Detections:
+        """Return the detections with a score of at least ``score_threshold``: one number, or ``[K]``, that of each label."""
+        if isinstance(score_threshold, Tensor) and score_threshold.ndim:
+            score_threshold = score_threshold.to(self.scores)[self.labels]
         return self[self.scores >= score_threshold]
 
     def to(self, device: torch.device | str) -> Detections:

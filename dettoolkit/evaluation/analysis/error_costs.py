@@ -69,7 +69,7 @@ def cost_errors(matched: MatchedDetections, errors: DetectionErrors) -> ErrorCos
     duplicates, background and both vanish; objects that were missed are taken out of the ground truth, since nobody knows with
     which scores they would have been found.
 
-    What differs from TIDE's own code (tidecv 1.0.1; counts are equal, costs to rounding but for this): recalls are COCO's, which
+    What differs from TIDE's code (tidecv 1.0.1; counts are equal, costs to rounding but for this): recalls are COCO's, which
     differ from its own in the last bit, and so by one of 101 where a recall is reached exactly; detections of crowds can become
     right there; classes with detections and no ground truth have an AP of 0 there, here none, as in COCO's rules; and a class
     that has lost all its ground truth to mending has an AP of 1 where nothing wrong is left, there 0.
