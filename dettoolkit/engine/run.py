@@ -28,6 +28,7 @@ from dettoolkit.engine.readiness import check_ready_to_train, tell_other_setting
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError
+from dettoolkit.inference.merging import build_views
 from dettoolkit.modeling import build_model
 from dettoolkit.modeling.compiling import TRAINING_MULTIPLE, compile_for_training
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
@@ -86,6 +87,8 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
     with logged_failure():
         trainer.train()
     logger.info("the run is in %s", folder.path)
+    if trainer.stop_reason and trainer.iteration < trainer.num_iterations:
+        logger.info("it ended after %d of %d iterations: %s", trainer.iteration, trainer.num_iterations, trainer.stop_reason)
     return trainer.latest_evaluation
 
 
@@ -184,10 +187,11 @@ def _build_evaluation(cfg: CfgNode, dataset: DetectionDataset, model: nn.Module,
     batch_size = cfg.EVALUATION.BATCH_SIZE or max(1, cfg.SOLVER.BATCH_SIZE // (world_size() * cfg.SOLVER.ACCUMULATE))
     # test images have sizes of their own: what training batches are padded to need not hold them
     loading = _loading(cfg, model, device) | {"pad_to": None}
-    loader = build_test_loader(dataset, cfg.DATASETS.TEST_TRANSFORMS, batch_size=batch_size, **loading)
+    views, merger = build_views(cfg.DATASETS, model)
+    loader = build_test_loader(dataset, cfg.DATASETS.TEST_TRANSFORMS, batch_size=batch_size, views=views, **loading)
     nodes = enumerate(cfg.EVALUATION.EVALUATORS)
     evaluators = [EVALUATORS.build(node, f"EVALUATION.EVALUATORS.{index}", info=dataset.info) for index, node in nodes]
-    return DatasetEvaluation(dataset, loader, evaluators, cfg.EVALUATION.LOSS, cfg.SOLVER.AMP)
+    return DatasetEvaluation(dataset, loader, evaluators, cfg.EVALUATION.LOSS, cfg.SOLVER.AMP, merger)
 
 
 def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpointer) -> Trainer:
@@ -199,6 +203,7 @@ def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpoint
         seed=cfg.SEED,
         accumulate=solver.ACCUMULATE,
         sampler_node=cfg.DATALOADER.SAMPLER,
+        length=solver.LENGTH,
         **_loading(cfg, run.model, run.device),
     )
     epoch = loader.batches_per_epoch

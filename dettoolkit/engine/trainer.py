@@ -34,8 +34,9 @@ class Trainer:
     ``iterations_per_epoch``, ``latest_metrics`` (of the last step, on the device), ``latest_batches`` (of the last step),
     ``step_was_finite`` (in all processes; otherwise the weights are those before ``finite_losses.first_bad``), ``is_updating``
     (the weights may be ahead of ``iteration``), ``updated`` (whether the last step changed them, without waiting for a GPU),
-    ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``, ``request_stop``, ``model_for_evaluation``
-    (whose detections count; a hook may set another one before training), ``part`` (marks the parts of a step, for profiles).
+    ``recorded`` (numbers of an evaluation in this step), ``latest_evaluation``, ``request_stop`` and ``stop_reason``,
+    ``model_for_evaluation`` (whose detections count; a hook may set another before training), ``part`` (marks the parts of a
+    step, for profiles).
 
     On CUDA no step waits for the device, if the optimizer can leave out an update by itself: ``step_was_finite`` is then as
     it was last known, and brought up to date before hooks that are due (:meth:`Hook.is_due`), every 100 steps, and after the
@@ -90,7 +91,7 @@ class Trainer:
         self.is_updating = False
         self.recorded: dict[str, float] = {}
         self.latest_evaluation: dict[str, float] = {}
-        self._stop_reason: str | None = None
+        self.stop_reason: str | None = None
         names = [hook.name for hook in self.hooks if hook.state_dict()]
         if len(set(names)) != len(names):
             raise ConfigError(f"HOOKS: hooks keep their state under their names, and one stands twice: {', '.join(names)}.")
@@ -107,7 +108,7 @@ class Trainer:
 
     def request_stop(self, reason: str) -> None:
         """Ask for the training to end after this step; all processes do, whichever of them asked."""
-        self._stop_reason = self._stop_reason or reason
+        self.stop_reason = self.stop_reason or reason
 
     def train(self) -> None:
         """Run the steps from ``iteration`` to ``num_iterations``; where none are left, say so and call no hook.
@@ -130,9 +131,9 @@ class Trainer:
                 self._call("before_step")
                 self._step(batches)
                 self._call("after_step")
-                if any_process(self._stop_reason is not None):
+                if any_process(self.stop_reason is not None):
                     logger.info(
-                        "training stops at iteration %d: %s", self.iteration, self._stop_reason or "another process asked"
+                        "training stops at iteration %d: %s", self.iteration, self.stop_reason or "another process asked"
                     )
                     break
             self.read_losses()

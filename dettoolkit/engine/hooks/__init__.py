@@ -1,6 +1,7 @@
 """HOOKS: what happens around the training steps, in the order of the config's list."""
 
 from dettoolkit.engine.hooks.checkpoints import BestCheckpoint, PeriodicCheckpoint
+from dettoolkit.engine.hooks.early_stopping import EarlyStopping
 from dettoolkit.engine.hooks.ema import EMA
 from dettoolkit.engine.hooks.evaluation import Evaluation
 from dettoolkit.engine.hooks.focal_microscope import FocalMicroscope
@@ -15,6 +16,7 @@ from dettoolkit.engine.hooks.report import Report
 __all__ = [
     "EMA",
     "BestCheckpoint",
+    "EarlyStopping",
     "Evaluation",
     "FocalMicroscope",
     "Hook",

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from dettoolkit.distributed import is_main_process
 from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.hooks.watched_number import WatchedNumber
 from dettoolkit.engine.trainer import Trainer
-from dettoolkit.errors import ConfigError, did_you_mean, listed
 from dettoolkit.registry import HOOKS
 from dettoolkit.structures import Duration
 
@@ -96,8 +96,7 @@ class BestCheckpoint(Hook):
 
     def __init__(self, checkpointer: Checkpointer, metric: str = "bbox/AP", mode: Literal["max", "min"] = "max") -> None:
         self.checkpointer = checkpointer
-        self.metric = metric
-        self.mode = mode
+        self.watched = WatchedNumber("BestCheckpoint", metric, mode)
         self.best: float | None = None
         self.best_iteration = 0
 
@@ -105,31 +104,15 @@ class BestCheckpoint(Hook):
         """Compare, if there was an evaluation.
 
         Raises:
-            ConfigError: the evaluation has no such number; the message has the nearest and all there are. After the last
-                step this is only logged, so that the training is not lost.
+            ConfigError: the evaluation has no such number, see :class:`WatchedNumber`.
         """
-        if not trainer.recorded:
+        if (found := self.watched.of_this_step(trainer)) is None:
             return
-        name = self._name(list(trainer.recorded))
-        if name is None:
-            message = self._unknown(list(trainer.recorded))
-            if trainer.iteration < trainer.num_iterations:
-                raise ConfigError(message)
-            logger.error(message)
-            return
-        value = trainer.recorded[name]
-        if self.best is None or (value > self.best if self.mode == "max" else value < self.best):
+        name, value = found
+        if self.watched.is_better(value, self.best):
             self.best, self.best_iteration = value, trainer.iteration
             self.checkpointer.save_model(trainer, "model_best.pth")
             logger.info("best %s so far: %.4f at iteration %d", name, value, trainer.iteration)
-
-    def _name(self, names: list[str]) -> str | None:
-        of_data_sets = [name for name in names if name.endswith(f"/{self.metric}")]
-        return self.metric if self.metric in names else next(iter(of_data_sets), None)
-
-    def _unknown(self, names: list[str]) -> str:
-        hint = did_you_mean(self.metric, names)
-        return f"BestCheckpoint.METRIC: the evaluation has no {self.metric!r}.{hint} It has: {listed(names)}."
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value and when it was."""
