@@ -2,8 +2,10 @@
 
 python tools/visualize_data.py --config-file configs/quick_start.yaml --num-images 32
 python tools/visualize_data.py --config-file my.yaml --split test --output test_samples
+python tools/visualize_data.py --config-file my.yaml --epoch 11     # after strong transforms have closed, say
 
 One picture a sample (without the padding of its batch) and contact_sheet.jpg. The same config and SEED give the same pictures.
+Ignore regions are dashed and hatched.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("train", "test"), default="train", help="which data sets and transforms (default: train)"
     )
+    parser.add_argument(
+        "--epoch", type=int, default=0, metavar="N", help="the epoch of the training that is shown, from 0 on (default: 0)"
+    )
     add_font_option(parser)
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. SEED 1")
 
@@ -49,9 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.num_images < 1:
         raise ConfigError(f"--num-images: expected 1 or more, got {arguments.num_images}.")
+    _check_epoch(arguments)
     style = style_with_font(arguments.font)
     cfg = load_config(arguments.config_file, arguments.overrides)
-    class_names, batches = _train_batches(cfg) if arguments.split == "train" else _test_batches(cfg)
+    class_names, batches = _train_batches(cfg, arguments.epoch) if arguments.split == "train" else _test_batches(cfg)
     folder = claim_folder(arguments.output or next_free(Path(f"samples_{Path(arguments.config_file).stem}")))
     thumbnails = []
     samples = itertools.islice(_samples(batches), arguments.num_images)
@@ -65,7 +71,15 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{number} samples and contact_sheet.jpg are in {folder}")
 
 
-def _train_batches(cfg: Any) -> tuple[tuple[str, ...], Iterator[Batch]]:
+def _check_epoch(arguments: argparse.Namespace) -> None:
+    if arguments.epoch < 0:
+        raise ConfigError(f"--epoch: expected 0 or more, got {arguments.epoch}.")
+    if arguments.epoch and arguments.split == "test":
+        raise ConfigError("--epoch: test samples are the same in every epoch; use it with --split train.")
+
+
+def _train_batches(cfg: Any, epoch: int) -> tuple[tuple[str, ...], Iterator[Batch]]:
+    """Return the class names, and the batches of the training from the begin of an epoch on."""
     from dettoolkit.data import build_train_dataset
     from dettoolkit.data.loader import build_train_loader
 
@@ -77,7 +91,9 @@ def _train_batches(cfg: Any) -> tuple[tuple[str, ...], Iterator[Batch]]:
         seed=cfg.SEED,
         sampler_node=cfg.DATALOADER.SAMPLER,
         pad_to=cfg.DATALOADER.PAD_TO,
+        length=cfg.SOLVER.LENGTH,
     )
+    loader.load_state_dict(loader.state_dict() | {"batches_taken": epoch * loader.batches_per_epoch})
     return dataset.info.class_names, iter(loader)
 
 

@@ -97,7 +97,7 @@ _DATASETS = Section(
         "TRAIN": Value(list[str], [], "Names of the data sets to train on."),
         "TEST": Value(list[str], [], "Names of the data sets to evaluate on."),
         "TRAIN_TRANSFORMS": ListOf(
-            Component(TRANSFORMS),
+            Component(TRANSFORMS, wired=("training_length",)),
             default=(
                 {"NAME": "ResizeShortestEdge", "SIZES": [640, 672, 704, 736, 768, 800], "MAX_SIZE": 1333},
                 {"NAME": "RandomHorizontalFlip"},
@@ -105,7 +105,7 @@ _DATASETS = Section(
             doc="Applied to training samples, in order; every pipeline ends in removing boxes that left the picture.",
         ),
         "TEST_TRANSFORMS": ListOf(
-            Component(TRANSFORMS),
+            Component(TRANSFORMS, wired=("training_length",)),
             default=({"NAME": "ResizeShortestEdge", "SIZES": [800], "MAX_SIZE": 1333},),
             doc="Applied before inference: resizing, padding and flipping, nothing random.",
         ),

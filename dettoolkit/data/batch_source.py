@@ -140,7 +140,8 @@ class BatchSource(Dataset[Any]):
         try:
             if isinstance(self.pipeline, Views):
                 return self.pipeline.sample(self._kept(item.index), item.view)
-            return self.pipeline(self.dataset[item.index], (self.seed, item.epoch, item.position), self._draw)
+            seed = (self.seed, item.epoch, item.position)
+            return self.pipeline(self.dataset[item.index], seed, self._draw, item.position)
         except DettoolkitError:
             raise
         except Exception as error:
@@ -154,7 +155,15 @@ class BatchSource(Dataset[Any]):
         return self._decoded[1]
 
     def _draw(self) -> Sample:
-        return self.dataset[int(torch.randint(len(self.dataset), ()))]
+        """Return a sample, drawn from the random numbers of the one being prepared, so that any worker draws the same."""
+        index = int(torch.randint(len(self.dataset), ()))
+        try:
+            return self.dataset[index]
+        except DettoolkitError:
+            raise
+        except Exception as error:
+            name = self.dataset.records[index].file_name
+            raise RuntimeError(f"{name}, drawn to be mixed in: {type(error).__name__}: {error}") from error
 
 
 def _restore(plugins: Plugins, dataset: Any, pipeline: Any, padding: Padding, seed: int) -> BatchSource:

@@ -8,12 +8,12 @@ from typing import Any
 from dettoolkit.data.batch_source import BatchSource, Padding, Plugins
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.samplers import InferenceSampler, StreamItem, TrainingSampler
-from dettoolkit.data.transforms import InferencePipeline, Pipeline, build_transforms
+from dettoolkit.data.transforms import InferencePipeline, Pipeline, TrainingLength, build_transforms
 from dettoolkit.data.views import Views
 from dettoolkit.data.workers import Workers, unpacked
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
-from dettoolkit.structures import Batch
+from dettoolkit.structures import Batch, Duration
 
 
 class TrainLoader:
@@ -134,6 +134,10 @@ def _padding(divisibility: int, pad_to: Sequence[int] | int | None) -> Padding:
     return Padding(divisibility, (pad_to[0], pad_to[1]))
 
 
+def _training_length(length: str | int, iterations_per_epoch: int, batch_size: int) -> TrainingLength:
+    return TrainingLength(Duration.parse(length).iterations(iterations_per_epoch), iterations_per_epoch, batch_size)
+
+
 def build_train_loader(
     dataset: DetectionDataset,
     transform_nodes: Sequence[Mapping[str, Any]],
@@ -150,6 +154,7 @@ def build_train_loader(
     pin_memory: bool = False,
     start_method: str | None = None,
     plugins: Sequence[str] = (),
+    length: str | int | None = None,
 ) -> TrainLoader:
     """Build the loader of training batches; each random choice depends on ``seed`` and the place in the stream alone.
 
@@ -168,6 +173,7 @@ def build_train_loader(
         pin_memory: whether batches come in page-locked memory.
         start_method: of the workers: ``fork``, ``spawn`` or ``forkserver``; None: the platform's own.
         plugins: paths of the files that ``PLUGINS`` names; workers import them.
+        length: of the training (``SOLVER.LENGTH``), for transforms that close before its end; None: those are refused.
 
     Raises:
         ConfigError: a transform or the sampler cannot be built, or the batch cannot be divided evenly.
@@ -179,7 +185,8 @@ def build_train_loader(
         batch_size=global_batch_size,
         seed=seed,
     )
-    pipeline = Pipeline(build_transforms(transform_nodes, "DATASETS.TRAIN_TRANSFORMS"))
+    training_length = None if length is None else _training_length(length, built.batches_per_epoch, global_batch_size)
+    pipeline = Pipeline(build_transforms(transform_nodes, "DATASETS.TRAIN_TRANSFORMS", training_length))
     source = BatchSource(dataset, pipeline, _padding(divisibility, pad_to), seed, Plugins(plugins))
     return TrainLoader(source, built, accumulate, rank, world_size, Workers(num_workers, pin_memory, start_method))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torchvision.transforms import v2
 
+from dettoolkit.data.transforms.surroundings import Surroundings, apply_all, apply_one
 from dettoolkit.registry import TRANSFORMS, Component, ListOf
 
-_PARTS = {"TRANSFORMS": ListOf(Component(TRANSFORMS), doc="Transforms, in order.")}
+PARTS = {"TRANSFORMS": ListOf(Component(TRANSFORMS, wired=("training_length",)), doc="Transforms, in order.")}
 
 
 @TRANSFORMS.register()
@@ -20,10 +22,14 @@ class Compose(v2.Compose):
         transforms: a list of transforms.
     """
 
-    PARTS = _PARTS
+    PARTS = PARTS
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
         super().__init__(transforms)
+
+    def apply_in(self, sample: Any, surroundings: Surroundings) -> Any:
+        """Return the sample after all of them."""
+        return apply_all(self.transforms, sample, surroundings)
 
 
 @TRANSFORMS.register()
@@ -35,10 +41,16 @@ class RandomApply(v2.RandomApply):
         p: the probability, 0 to 1.
     """
 
-    PARTS = _PARTS
+    PARTS = PARTS
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5) -> None:
         super().__init__(transforms, p)
+
+    def apply_in(self, sample: Any, surroundings: Surroundings) -> Any:
+        """Return the sample after all of them, or as it is; the random number is torchvision's."""
+        if torch.rand(1) >= self.p:
+            return sample
+        return apply_all(list(self.transforms), sample, surroundings)
 
 
 @TRANSFORMS.register()
@@ -50,7 +62,12 @@ class RandomChoice(v2.RandomChoice):
         p: how often each of them is drawn, relative to the others; null: equally often.
     """
 
-    PARTS = _PARTS
+    PARTS = PARTS
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: list[float] | None = None) -> None:
         super().__init__(transforms, p)
+
+    def apply_in(self, sample: Any, surroundings: Surroundings) -> Any:
+        """Return the sample after one of them; the random number is torchvision's."""
+        which = int(torch.multinomial(torch.tensor(self.p), 1))
+        return apply_one(self.transforms[which], sample, surroundings)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image
 
-from dettoolkit.data.transforms.pipeline import Pipeline, Transform, build_transforms
+from dettoolkit.data.transforms.pipeline import Pipeline, build_transforms
 from dettoolkit.data.transforms.randomness import seeded
+from dettoolkit.data.transforms.surroundings import Transform
 from dettoolkit.data.transforms.way_back import measure_way_back
 from dettoolkit.errors import ConfigError
 from dettoolkit.structures import Sample
@@ -36,18 +37,25 @@ class InferencePipeline:
         self.pipeline = Pipeline(transforms)
         self._way_back((96, 128))
 
-    def __call__(self, sample: Sample, seed: Sequence[int] = (0,), draw: Callable[[], Sample] | None = None) -> Sample:
+    def __call__(
+        self,
+        sample: Sample,
+        seed: Sequence[int] = (0,),
+        draw: Callable[[], Sample] | None = None,
+        position: int = 0,
+    ) -> Sample:
         """Return the transformed sample with ``way_back``; called like a :class:`Pipeline`.
 
         Args:
             sample: with ``image``, ``boxes``, ``labels`` and ``ignore``; ``original_size`` is the size of its image.
             seed: without effect: nothing is random.
             draw: without effect: no transform may ask for other samples.
+            position: without effect: nothing depends on how far a training is.
 
         Raises:
             ConfigError: boxes and image came out of the transforms differently.
         """
-        del seed, draw
+        del seed, draw, position
         height, width = sample["image"].shape[-2:]
         transformed = self.pipeline(sample)
         way_back, canvas_size = self._way_back((height, width))
@@ -73,8 +81,13 @@ def refuse_randomness(transforms: Sequence[Transform], path: str) -> None:
     sample = _noise()
     for index, transform in enumerate(transforms):
         where = f"{path}.{index} ({type(transform).__name__})"
-        if getattr(transform, "num_extra_samples", 0):
-            raise ConfigError(f"{where}: mixes samples; what is evaluated must be one image. Use it in TRAIN_TRANSFORMS only.")
+        for part in _parts(transform):
+            if getattr(part, "num_extra_samples", 0) or getattr(part, "for_training_only", False):
+                what = "mixes samples" if getattr(part, "num_extra_samples", 0) else "depends on chance"
+                name = "" if part is transform else f"{type(part).__name__} "
+                raise ConfigError(
+                    f"{where}: {name}{what}; what is evaluated must be one image. Use it in TRAIN_TRANSFORMS only."
+                )
         outcomes = []
         for trial in range(_TRIALS):
             with seeded(trial):
@@ -85,6 +98,13 @@ def refuse_randomness(transforms: Sequence[Transform], path: str) -> None:
                 "Accepted before inference: resizing, padding, cropping and flipping with fixed parameters."
             )
         sample = outcomes[0]
+
+
+def _parts(transform: Transform) -> Iterator[Transform]:
+    """Yield a transform and the transforms that it is made of."""
+    yield transform
+    for part in getattr(transform, "transforms", ()):
+        yield from _parts(part)
 
 
 def _noise() -> Sample:
