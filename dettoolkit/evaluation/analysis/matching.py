@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dettoolkit.errors import EvaluationError
+from dettoolkit.errors import EvaluationError, listed
 from dettoolkit.structures import EvaluatedImage
 
 COCO_IOU_THRESHOLDS = tuple(float(threshold) for threshold in np.linspace(0.5, 0.95, 10))
@@ -50,6 +50,31 @@ class MatchedDetections:
     def is_true_positive(self) -> np.ndarray:
         """``[T, M]`` bool: found an object that counts."""
         return (self.truth != UNMATCHED) & ~self.ignored
+
+    def threshold_index(self, iou_threshold: float) -> int:
+        """Return which of the T thresholds that is.
+
+        Raises:
+            EvaluationError: none of them.
+        """
+        near = np.flatnonzero(np.isclose(self.iou_thresholds, iou_threshold))
+        if not len(near):
+            there = listed(f"{threshold:g}" for threshold in self.iou_thresholds)
+            raise EvaluationError(f"detections were not matched at an IoU of {iou_threshold:g}; they were at {there}")
+        return int(near[0])
+
+    def of_images(self, chosen: np.ndarray) -> MatchedDetections:
+        """Return the same of some images only, in the order given.
+
+        Args:
+            chosen: ``[C]`` int64, indices of images; one that comes twice counts as two images.
+        """
+        starts = np.searchsorted(self.image, np.stack([chosen, chosen + 1]))
+        counts = starts[1] - starts[0]
+        image = np.repeat(np.arange(len(chosen)), counts)
+        rows = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[0][image]
+        columns = (self.index[rows], self.label[rows], self.score[rows], self.truth[:, rows], self.ignored[:, rows])
+        return MatchedDetections(image, *columns, self.num_truth[chosen], self.iou_thresholds)
 
 
 def match_detections(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -16,15 +12,6 @@ from dettoolkit.evaluation.analysis.matching import COCO_IOU_THRESHOLDS, match_d
 from dettoolkit.structures import Annotations, Detections, EvaluatedImage
 
 NUM_CLASSES = 5
-
-
-def images_of(given: Any) -> list[EvaluatedImage]:
-    """The random set, and an image that has nothing at all."""
-    images = [
-        EvaluatedImage(sample["image_id"], sample["file_name"], sample["original_size"], sample["original"], found)
-        for sample, found in zip(given.samples, given.detections, strict=True)
-    ]
-    return [*images, EvaluatedImage("none", "none.jpg", (10, 10), Annotations.empty(), Detections.empty())]
 
 
 def image_of(boxes, labels, found, scores, found_labels, ignore=None) -> EvaluatedImage:
@@ -41,51 +28,10 @@ def image_of(boxes, labels, found, scores, found_labels, ignore=None) -> Evaluat
     return EvaluatedImage(1, "1.jpg", (300, 400), truth, detections)
 
 
-def _annotations(image: EvaluatedImage, number: int, start: int, part: Any) -> list[dict[str, Any]]:
-    boxes = part.boxes.double()
-    rows = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
-    return [
-        {"id": start + index, "image_id": number, "category_id": label + 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-        for index, (box, label) in enumerate(zip(rows, part.labels.tolist(), strict=True))
-    ]
-
-
-def by_pycocotools(images: list[EvaluatedImage], num_classes: int, max_detections: int = 100) -> Any:
-    """COCOeval after evaluate() and accumulate(); ids of images and categories count from 1, those of boxes from 1 too."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truth, found = [], []
-    for number, image in enumerate(images, start=1):
-        rows = _annotations(image, number, len(truth) + 1, image.ground_truth)
-        for row, crowd in zip(rows, image.ground_truth.ignore.tolist(), strict=True):
-            row["iscrowd"] = int(crowd)
-        truth += rows
-        rows = _annotations(image, number, len(found) + 1, image.detections)
-        found += [row | {"score": score} for row, score in zip(rows, image.detections.scores.tolist(), strict=True)]
-    sides = []
-    with contextlib.redirect_stdout(io.StringIO()):
-        for annotations in (truth, found):
-            coco = COCO()
-            coco.dataset = {
-                "images": [{"id": number} for number in range(1, len(images) + 1)],
-                "categories": [{"id": label} for label in range(1, num_classes + 1)],
-                "annotations": annotations,
-            }
-            coco.createIndex()
-            sides.append(coco)
-        evaluation = COCOeval(*sides, "bbox")
-        evaluation.params.maxDets = [max_detections]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation
-
-
 @pytest.mark.parametrize("max_detections", [100, 3])
 @pytest.mark.parametrize("seed", range(4))
-def test_every_match_equals_pycocotools(random_set, seed, max_detections):
-    images = images_of(random_set(seed))
+def test_every_match_equals_pycocotools(random_images, by_pycocotools, seed, max_detections):
+    images = random_images(seed)
     matched = match_detections(images, NUM_CLASSES, max_detections=max_detections)
     evaluation = by_pycocotools(images, NUM_CLASSES, max_detections)
     truth_starts = np.cumsum([1] + [len(image.ground_truth) for image in images])
@@ -106,8 +52,8 @@ def test_every_match_equals_pycocotools(random_set, seed, max_detections):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_average_precision_equals_pycocotools_by_class_and_threshold(random_set, seed):
-    images = images_of(random_set(seed))
+def test_average_precision_equals_pycocotools_by_class_and_threshold(random_images, by_pycocotools, seed):
+    images = random_images(seed)
     precision = by_pycocotools(images, NUM_CLASSES).eval["precision"][..., 0, 0]  # [T, R, K]
     expected = np.where((precision > -1).all(axis=1), precision.mean(axis=1), np.nan)
     result = average_precisions(match_detections(images, NUM_CLASSES))
