@@ -18,7 +18,9 @@ _COMMANDS = {
     "convert-config": "turn a RetinaNet config of Detectron2 into one of ours",
     "convert-checkpoint": "turn weights of other toolkits into ours, and back",
     "export-model": "write a detector as ONNX or torch.export, and check that it finds the same",
+    "check-dataset": "find what is wrong with data sets, and mend a copy",
     "visualize-data": "draw training samples as the model gets them",
+    "check-anchors": "say how many objects the anchors can reach, and what would reach more",
     "analyze-model": "count parameters, FLOPs and activations",
     "collect-env": "print what a bug report needs",
 }

@@ -11,9 +11,11 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from dettoolkit.config.yaml_reader import parse, plain
-from dettoolkit.distributed import world_size
+from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.diagnosis.anchors import anchors_in_one_line
+from dettoolkit.distributed import is_main_process, world_size
 from dettoolkit.engine.run_folder import RunFolder
-from dettoolkit.errors import TrainingError, listed
+from dettoolkit.errors import ConfigError, TrainingError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,22 @@ def _check_channels(model: nn.Module) -> None:
             f"MODEL.BACKBONE.IN_CHANNELS is {channels}, but data sets give RGB images, gray ones with three equal channels: "
             "set MODEL.BACKBONE.IN_CHANNELS to 3, and MODEL.INPUT.PIXEL_MEAN and PIXEL_STD to three numbers each."
         )
+
+
+def tell_about_anchors(model: nn.Module, dataset: DetectionDataset, cfg: CfgNode) -> None:
+    """Log in one line how many objects the anchors can reach, in the main process.
+
+    Args:
+        model: of the training.
+        dataset: that it is trained on.
+        cfg: of the run.
+    """
+    if not is_main_process():
+        return
+    try:
+        logger.info("%s", anchors_in_one_line(model, dataset, cfg))
+    except ConfigError as error:  # anchors of another kind
+        logger.info("anchors are not compared with objects: %s", error)
 
 
 def tell_other_settings(cfg: CfgNode, folder: RunFolder) -> None:

@@ -78,11 +78,11 @@ class GridAnchors:
 
     def generate(self, map_sizes: Sequence[tuple[int, int]], device: torch.device | str) -> list[Tensor]:
         """Return the same boxes made anew; sizes may be symbols, as in an export, which no cache can look up."""
-        levels = zip(map_sizes, self._steps(map_sizes), self.shapes, strict=True)
+        levels = zip(map_sizes, self.steps(map_sizes), self.shapes, strict=True)
         return [self._level(size, steps, shapes).to(device) for size, steps, shapes in levels]
 
-    def _steps(self, map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return the distance of anchors along y and x of each level, in pixels."""
+    def steps(self, map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the distance of anchors along y and x of each level, in pixels; ``shapes`` are around each of the places."""
         if self.spacing == "stride":
             return [(stride, stride) for stride in self.strides]
         height, width = (side * self.strides[0] for side in map_sizes[0])
