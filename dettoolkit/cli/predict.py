@@ -3,9 +3,9 @@
 python tools/predict.py --checkpoint runs/my_run/checkpoints/model_final.pth --input photos --output predictions
 
 The output folder gets pictures/, named after the inputs and laid out in the same folders, and predictions.json:
-a list with one entry for each image, {"file", "width", "height", "picture", "detections"}, each detection with "class",
-"label", "score" and "box" as [x1, y1, x2, y2] in pixels of the image. Videos become videos, and each frame an entry with
-"frame" and "seconds" besides.
+a list with one entry for each image, {"file", "width", "height", "picture", "score_threshold", "detections"}, each detection
+with "class", "label", "score" and "box" as [x1, y1, x2, y2] in pixels of the image. Videos become videos, and each frame an
+entry with "frame" and "seconds" besides. "score_threshold" is a number, or one by class name where the checkpoint has them.
 What cannot be read is reported and left out; the exit code is then 1.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dettoolkit.cli.font_option import add_font_option, style_with_font
-from dettoolkit.errors import ConfigError, DataError
+from dettoolkit.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
     from dettoolkit.inference import Prediction, PredictionsFile, Predictor
@@ -42,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="new or empty folder for pictures and predictions.json")
     parser.add_argument(
-        "--score-threshold", type=float, default=0.3, metavar="S", help="lowest score drawn and written (default: 0.3)"
+        "--score-threshold",
+        type=float,
+        metavar="S",
+        help="lowest score drawn and written, of all classes (default: what the checkpoint holds for each class, or else 0.3)",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="B", help="images at a time (default: 8)")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dettoolkit.distributed import process_device
     from dettoolkit.inference import PredictionsFile, Predictor, find_input_files
 
-    if not 0 <= arguments.score_threshold <= 1:
+    if arguments.score_threshold is not None and not 0 <= arguments.score_threshold <= 1:
         raise ConfigError(f"--score-threshold: expected 0 to 1, got {arguments.score_threshold}.")
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size: expected 1 or more, got {arguments.batch_size}.")
@@ -83,13 +86,27 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.checkpoint, arguments.device, arguments.plugins, arguments.precision, arguments.compile, arguments.trust
     )
     folder = claim_folder(arguments.output)
+    threshold = _threshold(predictor, arguments.score_threshold)
     with PredictionsFile(folder / "predictions.json", predictor.class_names) as predictions:
-        session = _Session(predictor, predictions, folder, arguments.score_threshold, arguments.batch_size, style)
+        session = _Session(predictor, predictions, folder, threshold, arguments.batch_size, style)
         session.predict(files)
     print(f"{predictions.num_entries} images or frames, {session.num_detections} detections: {predictions.path}")
     if session.left_out:
         print(f"{len(session.left_out)} of {len(files)} inputs could not be read and were left out", file=sys.stderr)
     return _SOMETHING_LEFT_OUT if session.left_out else 0
+
+
+def _threshold(predictor: Predictor, given: float | None) -> float | None:
+    """Return the score threshold of all classes; None where those that the checkpoint holds are obeyed, which is said."""
+    from dettoolkit.structures import DEFAULT_SCORE_THRESHOLD
+
+    stored = predictor.score_thresholds
+    if given is not None or stored is None:
+        return DEFAULT_SCORE_THRESHOLD if given is None else given
+    values = stored.of_labels(predictor.class_names).tolist()
+    rows = [f"{name} {value:.3f}" for name, value in zip(predictor.class_names, values, strict=True)]
+    print(f"score thresholds of the checkpoint ({stored.wish} on {stored.dataset}): {listed(rows, 10)}")
+    return None
 
 
 def output_names(files: Sequence[Path], endings: Sequence[str]) -> list[Path]:
@@ -121,7 +138,7 @@ class _Session:
         predictor: finds objects.
         predictions: takes an entry for each image.
         folder: gets ``pictures/``.
-        score_threshold: lowest score that is drawn and written.
+        score_threshold: lowest score that is drawn and written; None: that of each class in the checkpoint.
         batch_size: images at a time.
         style: how the pictures look.
     """
@@ -129,11 +146,18 @@ class _Session:
     predictor: Predictor
     predictions: PredictionsFile
     folder: Path
-    score_threshold: float
+    score_threshold: float | None
     batch_size: int
     style: DrawingStyle
     num_detections: int = 0
     left_out: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        names, stored = self.predictor.class_names, self.predictor.score_thresholds
+        self._thresholds: Any = self.score_threshold  # as predictions.json has it
+        if self.score_threshold is None and stored is not None:
+            values = stored.of_labels(names).tolist()
+            self._thresholds = {name: round(value, 6) for name, value in zip(names, values, strict=True)}
 
     def predict(self, files: Sequence[Path]) -> None:
         """Predict images together, then videos one by one."""
@@ -160,7 +184,8 @@ class _Session:
                 self._leave_out(pairs[index][0], error)
                 bar.update()
 
-            for prediction in self.predictor.stream([file for file, _ in pairs], self.batch_size, leave_out):
+            inputs = [file for file, _ in pairs]
+            for prediction in self.predictor.stream(inputs, self.batch_size, leave_out, self.score_threshold):
                 file, name = pairs[prediction.index]
                 save_picture(self._picture(file, prediction, picture=name.as_posix()), self.folder / name)
                 bar.update()
@@ -171,7 +196,7 @@ class _Session:
         from dettoolkit.inference import VideoReader, VideoWriter
 
         with VideoReader(file) as video, VideoWriter(self.folder / name, video.frames_per_second) as writer:
-            stream = self.predictor.stream(video, self.batch_size)
+            stream = self.predictor.stream(video, self.batch_size, score_threshold=self.score_threshold)
             for prediction in tqdm(stream, total=video.num_frames, unit="frame", desc=file.name):
                 frame, seconds = prediction.index, round(prediction.index / video.frames_per_second, 3)
                 writer.write(self._picture(file, prediction, picture=name.as_posix(), frame=frame, seconds=seconds))
@@ -180,10 +205,10 @@ class _Session:
         """Write the entry of an image and return its picture."""
         from dettoolkit.visualization import draw_detections
 
-        image, found = prediction.image, prediction.detections.above(self.score_threshold)
+        image, found = prediction.image, prediction.detections
         self.num_detections += len(found)
-        self.predictions.add(file, (int(image.shape[1]), int(image.shape[2])), found, **more)
-        return draw_detections(image, found, self.predictor.class_names, self.score_threshold, self.style)
+        self.predictions.add(file, (int(image.shape[1]), int(image.shape[2])), found, **more, score_threshold=self._thresholds)
+        return draw_detections(image, found, self.predictor.class_names, 0.0, self.style)
 
     def _leave_out(self, file: Path, error: DataError) -> None:
         from tqdm import tqdm

@@ -88,8 +88,9 @@ def write_unverified(stored: StoredDetector, path: Path, format: str, nms: Liter
     model: Any = stored.model.eval().requires_grad_(False)
     check_parts(model)
     suppress: KeepBest | None = keep_best(model.decoder, stored.info.num_classes) if nms == "inside" else None
-    metadata = ExportedMetadata(stored.info, _described(stored.cfg), nms, int(model.size_divisibility))
-    program = trace(ExportableDetector(model, FixedShapeDecoder(model.decoder, suppress)).eval(), model.size_divisibility)
+    size = int(model.size_divisibility)
+    metadata = ExportedMetadata(stored.info, _described(stored.cfg), nms, size, stored.score_thresholds)
+    program = trace(ExportableDetector(model, FixedShapeDecoder(model.decoder, suppress)).eval(), size)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(program, metadata.to_json(), path)
 

@@ -18,7 +18,7 @@ from dettoolkit.errors import CheckpointError, ConfigError, shown
 from dettoolkit.modeling.dense import DenseDecoder
 from dettoolkit.registry import Plain, Section, Value
 from dettoolkit.registry.schema import Problems
-from dettoolkit.structures import DatasetInfo
+from dettoolkit.structures import DatasetInfo, ScoreThresholds
 
 ENTRY = "dettoolkit.json"  # the name of the text in a file of ONNX or torch.export
 _FORM = 1  # what a later version adds without changing the meaning of what is there does not raise it
@@ -35,6 +35,8 @@ _SCHEMA = Section(
         "class_names": Value(list[str], None, "Names of the labels 0..K-1."),
         "category_ids": Value(list[int], None, "Ids of the labels in annotation files."),
         "dataset": Value(str, "", "Name of the data set."),
+        "score_thresholds": Value(list[float] | None, None, "From which score on to report a label; null: from none."),
+        "score_thresholds_from": Value(list[str], ["", ""], "The wish that they were chosen for, and the data set."),
         "TEST_TRANSFORMS": _DATASETS.keys["TEST_TRANSFORMS"],
         "DECODER": Plain(DenseDecoder, ("coder",), doc="Scores and boxes -> detections."),
     },
@@ -51,16 +53,20 @@ class ExportedMetadata:
         cfg: with ``DATASETS.TEST_TRANSFORMS`` and ``MODEL.DECODER``.
         nms: whether the graph removes duplicates.
         size_divisibility: height and width of the batches that it takes are multiples of it.
+        score_thresholds: from which score on to report detections of a class, for whoever predicts; the graph knows nothing of
+            them.
     """
 
     info: DatasetInfo
     cfg: CfgNode
     nms: Literal["inside", "outside"]
     size_divisibility: int
+    score_thresholds: ScoreThresholds | None = None
 
     def to_json(self) -> str:
         """Return the text that travels in the file."""
         size = self.size_divisibility
+        thresholds, names = self.score_thresholds, self.info.class_names
         data = {
             "form": _FORM,
             "dettoolkit": __version__,
@@ -69,9 +75,11 @@ class ExportedMetadata:
             "size_divisibility": size,
             "input": f"images [N, C, H, W] uint8 RGB, H and W multiples of {size}, padded at the right and bottom; "
             "image_sizes [N, 2] int64 (height, width) before padding",
-            "class_names": list(self.info.class_names),
+            "class_names": list(names),
             "category_ids": list(self.info.category_ids),
             "dataset": self.info.name,
+            "score_thresholds": None if thresholds is None else thresholds.of_labels(names).tolist(),
+            "score_thresholds_from": ["", ""] if thresholds is None else [thresholds.wish, thresholds.dataset],
             "TEST_TRANSFORMS": plain(self.cfg.DATASETS.TEST_TRANSFORMS),
             "DECODER": plain(self.cfg.MODEL.DECODER),
         }
@@ -97,9 +105,19 @@ class ExportedMetadata:
             data = _checked(given)
             info = DatasetInfo(data["dataset"], tuple(data["class_names"]), tuple(data["category_ids"]))
             cfg = CfgNode(plain(_config(data)))
+            thresholds = _thresholds(data, info)
         except ValueError as error:  # ConfigError is one
             raise CheckpointError(f"{source}: what the file says of itself cannot be used: {error}") from error
-        return cls(info, cfg, data["nms"], data["size_divisibility"])
+        return cls(info, cfg, data["nms"], data["size_divisibility"], thresholds)
+
+
+def _thresholds(data: Mapping[str, Any], info: DatasetInfo) -> ScoreThresholds | None:
+    values, origin = data["score_thresholds"], data["score_thresholds_from"]
+    if values is None:
+        return None
+    if len(values) != info.num_classes or len(origin) != 2:
+        raise ConfigError(f"score_thresholds: expected one for each of {info.num_classes} classes, got {len(values)}.")
+    return ScoreThresholds(dict(zip(info.class_names, values, strict=True)), *origin)
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
 from dettoolkit.inference.norm_folding import with_folded_norms
 from dettoolkit.inference.stored_detector import StoredDetector
 from dettoolkit.modeling.compiling import INFERENCE_MULTIPLE, compiled_for_inference
-from dettoolkit.structures import Batch, DatasetInfo, Detections
+from dettoolkit.structures import Batch, DatasetInfo, Detections, ScoreThresholds
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -58,6 +58,8 @@ class Predictor:
         precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: what the run was trained in, if the device can.
         compile: whether to compile the network. Each shape of a batch has then to be waited for once, see :meth:`warm_up`;
             to keep shapes few, sides are padded to multiples of 64, and a last batch that is not full with empty images.
+        score_thresholds: from which score on detections of a class are returned, where a call says nothing else; None: all that
+            the decoder returns. They are kept under the same name and may be set to others.
 
     Norms with fixed statistics are multiplied into the convolutions before them, in a copy of the model.
 
@@ -74,8 +76,10 @@ class Predictor:
         device: str = "auto",
         precision: Precision = "auto",
         compile: bool = False,
+        score_thresholds: ScoreThresholds | None = None,
     ) -> None:
         self.info = info
+        self.score_thresholds = score_thresholds
         self.device = process_device(device)
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()
@@ -100,6 +104,8 @@ class Predictor:
     ) -> Predictor:
         """Return the predictor of a run's checkpoint, or of an exported file; nothing else is needed.
 
+        Score thresholds that the file holds are obeyed, see :attr:`score_thresholds`.
+
         Args:
             path: a file of a run's ``checkpoints/``, one that ``dettoolkit export-model`` wrote, or a URL of either.
             device: see the class.
@@ -120,26 +126,32 @@ class Predictor:
             if compile or precision not in ("auto", "fp32"):
                 raise ConfigError(f"{path} is an exported file: it computes in fp32, and is not compiled again.")
             exported = ExportedDetector.read(path, device, plugins, trusted)
-            return cls(exported, exported.metadata.cfg, exported.metadata.info, str(exported.device), "fp32")
+            metadata, where = exported.metadata, str(exported.device)
+            return cls(exported, metadata.cfg, metadata.info, where, "fp32", score_thresholds=metadata.score_thresholds)
         stored = StoredDetector.read(path, plugins)
-        return cls(stored.model, stored.cfg, stored.info, device, precision, compile)
+        return cls(stored.model, stored.cfg, stored.info, device, precision, compile, stored.score_thresholds)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """``[K]`` names; label k is ``class_names[k]``."""
         return self.info.class_names
 
-    def __call__(self, images: Iterable[ImageInput], batch_size: int = 8) -> list[Detections]:
+    def __call__(
+        self, images: Iterable[ImageInput], batch_size: int = 8, score_threshold: float | None = None
+    ) -> list[Detections]:
         """Return what is found in each image, in its original pixels, on the CPU.
 
         Args:
             images: N paths, uint8 RGB arrays ``[H, W, 3]`` or uint8 RGB tensors ``[3, H, W]``.
             batch_size: images that go through the network together.
+            score_threshold: lowest score, the same for all classes, in place of ``score_thresholds``; 0: all that the decoder
+                returns.
 
         Raises:
+            ConfigError: ``batch_size`` is below 1, or the threshold not in 0..1.
             DataError: an image cannot be read, or is none of these.
         """
-        return [prediction.detections for prediction in self.stream(images, batch_size)]
+        return [prediction.detections for prediction in self.stream(images, batch_size, score_threshold=score_threshold)]
 
     def warm_up(self, images: Iterable[ImageInput | tuple[int, int]], batch_size: int = 1) -> float:
         """Predict once for each image in a full batch of its like, so that the shapes that come later are compiled already.
@@ -166,6 +178,7 @@ class Predictor:
         images: Iterable[ImageInput],
         batch_size: int = 8,
         on_bad: Callable[[int, DataError], object] | None = None,
+        score_threshold: float | None = None,
     ) -> Iterator[Prediction]:
         """Yield what is found in each image, in order; no more than ``batch_size`` images are held at a time.
 
@@ -174,16 +187,28 @@ class Predictor:
             batch_size: images that go through the network together.
             on_bad: called with index and error of an image that cannot be read, which is then left out; None: the error is
                 raised.
+            score_threshold: as in a call.
 
         Raises:
-            ConfigError: ``batch_size`` is below 1.
+            ConfigError: ``batch_size`` is below 1, or the threshold not in 0..1.
             DataError: an image cannot be read, or is none of the accepted kinds.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size: expected 1 or more, got {batch_size}.")
         if isinstance(images, (str, os.PathLike)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4):
             raise DataError("expected a list of images, got a single one: put it into a list, predictor([image]).")
-        return self._stream(images, batch_size, on_bad)
+        threshold = self._threshold(score_threshold)
+        found = self._stream(images, batch_size, on_bad)
+        if threshold is None:
+            return found
+        return (replace(each, detections=each.detections.above(threshold)) for each in found)
+
+    def _threshold(self, given: float | None) -> float | Tensor | None:
+        if given is None:
+            return None if self.score_thresholds is None else self.score_thresholds.of_labels(self.class_names)
+        if not 0 <= given <= 1:
+            raise ConfigError(f"score_threshold: expected 0 to 1, got {given}.")
+        return given
 
     def _stream(
         self, images: Iterable[ImageInput], batch_size: int, on_bad: Callable[[int, DataError], object] | None

@@ -19,7 +19,10 @@ from dettoolkit.errors import CheckpointError, ConfigError, listed, shown
 from dettoolkit.modeling import build_model
 from dettoolkit.registry import Section
 from dettoolkit.registry.schema import Problems
-from dettoolkit.structures import DatasetInfo
+from dettoolkit.structures import DatasetInfo, ScoreThresholds
+
+SCORE_THRESHOLDS = "score_thresholds"
+"""The key of a checkpoint that holds :class:`~dettoolkit.structures.ScoreThresholds` as plain data, in files that have any."""
 
 # what inference needs of a config: an old run may name hooks or data sets that are no more
 _NEEDED: dict[str, tuple[str, ...]] = {"MODEL": (), "DATASETS": ("TEST_TRANSFORMS",), "SOLVER": ("AMP",)}
@@ -33,11 +36,13 @@ class StoredDetector:
         model: with its weights, on the CPU.
         cfg: the part of the run's config that inference needs: MODEL, DATASETS.TEST_TRANSFORMS and SOLVER.AMP.
         info: the classes it was trained on.
+        score_thresholds: from which score on to report detections of a class; None where nobody chose any.
     """
 
     model: nn.Module
     cfg: CfgNode
     info: DatasetInfo
+    score_thresholds: ScoreThresholds | None = None
 
     @classmethod
     def read(cls, path: str | Path, plugins: Sequence[str | Path] = ()) -> StoredDetector:
@@ -66,7 +71,24 @@ class StoredDetector:
             raise CheckpointError(f"{path}: a detector cannot be built from its config: {error}") from error
         info = _classes(path, data["dataset"], cfg.MODEL.NUM_CLASSES)
         load_weights(model, {"model": data["model"]})
-        return cls(model, cfg, info)
+        return cls(model, cfg, info, thresholds_of_checkpoint(path, data))
+
+
+def thresholds_of_checkpoint(path: str | Path, data: Mapping[str, Any]) -> ScoreThresholds | None:
+    """Return the score thresholds in a checkpoint; None where there are none.
+
+    Args:
+        path: for messages.
+        data: what :func:`dettoolkit.checkpoint.read` returned.
+
+    Raises:
+        CheckpointError: there is something else in their place.
+    """
+    given = data.get(SCORE_THRESHOLDS)
+    try:
+        return None if given is None else ScoreThresholds.from_dict(given)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its {SCORE_THRESHOLDS} cannot be used: {error!r}.") from None
 
 
 def _check_keys(path: str | Path, data: Mapping[str, Any]) -> None:

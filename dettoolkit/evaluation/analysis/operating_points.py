@@ -62,7 +62,7 @@ class Wish:
         if kind:
             if not 0 < float(least) <= 1:
                 raise ConfigError(f"{where}: expected a {kind} above 0 and at most 1, got {text!r}.")
-            return cls(kind, least=float(least))
+            return cls("precision" if kind == "precision" else "recall", least=float(least))
         if not float(false_alarm) + float(miss):
             raise ConfigError(f"{where}: a false alarm or a miss must cost something, got {text!r}.")
         return cls("cost", false_alarm=float(false_alarm), miss=float(miss))
