@@ -1,0 +1,73 @@
+"""Check the data sets of a config before hours are lost to them: boxes, classes, image files, pictures that are there twice.
+
+python tools/check_dataset.py --config-file my.yaml
+python tools/check_dataset.py --config-file my.yaml --output check --json check.json
+python tools/check_dataset.py --config-file my.yaml --fix mended
+
+All sets of DATASETS.TRAIN and DATASETS.TEST are checked to the end, whatever DATASETS.ON_BAD is. Exit code: 0 clean (hints
+are no faults), 1 errors or warnings were found, 2 the config or a whole data set cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dettoolkit.errors import ConfigError
+
+_FOUND = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="the config, or the name of a shipped one")
+    parser.add_argument(
+        "--datasets", nargs="+", metavar="NAME", help="names in DATASETS.CATALOG (default: those of TRAIN and TEST)"
+    )
+    parser.add_argument("--quick", action="store_true", help="read the headers of images only: no truncated, no equal pictures")
+    parser.add_argument(
+        "--examples", type=int, default=5, metavar="N", help="examples of each finding in the text (default: 5)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the findings as JSON")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that decode images (default: one for each processor)"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="config values, e.g. DATASETS.ROOT my_data")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check."""
+    from dettoolkit.config import load_config
+    from dettoolkit.diagnosis.dataset import as_data, as_text, check_datasets
+
+    cfg = load_config(arguments.config_file, arguments.overrides)
+    check = check_datasets(cfg, _names(arguments, cfg), decode=not arguments.quick, workers=_workers(arguments.workers))
+    print(as_text(check, max(0, arguments.examples)))
+    if arguments.json:
+        _write_json(Path(arguments.json), as_data(check))
+    return 0 if check.is_clean else _FOUND
+
+
+def _names(arguments: argparse.Namespace, cfg: Any) -> list[str]:
+    names = arguments.datasets or [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
+    if not names:
+        raise ConfigError("DATASETS.TRAIN and DATASETS.TEST are empty: there is nothing to check; --datasets NAME names sets.")
+    return list(dict.fromkeys(names))
+
+
+def _workers(given: int | None) -> int:
+    if given is not None and given < 0:
+        raise ConfigError(f"--workers: expected 0 or more, got {given}.")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable if given is None else given
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json: {path} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dettoolkit.cli.main import run_command
+
+IMAGES = [{"id": number, "file_name": f"{number}.png", "width": 64, "height": 48} for number in (1, 2)]
+SOUND = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 20]}]
+NO_AREA = {"id": 2, "image_id": 2, "category_id": 1, "bbox": [5, 6, 0, 9]}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(annotations: list[dict[str, Any]]) -> None:
+    """Write a set of two pictures and a config that trains on it."""
+    for number, colour in ((1, "red"), (2, "blue")):
+        picture = Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+        picture.paste(colour, (number * 9, 5, number * 20, 30))
+        picture.save(f"{number}.png")
+    content = {"images": IMAGES, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    Path("set.json").write_text(json.dumps(content))
+    Path("my.yaml").write_text(
+        "_BASE_: tiny.yaml\nDATASETS:\n  ROOT: .\n  TRAIN: [mine]\n  TEST: []\n"
+        "  CATALOG: {mine: {NAME: COCODataset, ANNOTATIONS: set.json}}\n"
+    )
+
+
+def check(*more: str) -> int:
+    return run_command("check-dataset", ["--config-file", "my.yaml", "--workers", "0", *more])
+
+
+def test_a_clean_set_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    write(SOUND)
+    assert check() == 0
+    out = capsys.readouterr().out
+    assert "mine (train): 2 images, 1 boxes; cat 1\n" in out
+    assert "hint empty-images: images without boxes: 1\n" in out  # a hint is no fault
+
+
+def test_findings_exit_with_1_and_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    write([*SOUND, NO_AREA])
+    assert check("--json", "out/check.json") == 1
+    out = capsys.readouterr().out
+    assert "error boxes-without-area: boxes of zero or negative size: 1\n" in out
+    assert "set.json: annotation 2: cat [5, 6, 5, 15] in an image of 64 x 48 (2.png)\n" in out
+    data = json.loads(Path("out/check.json").read_text())
+    assert data["clean"] is False
+    assert data["datasets"][0]["classes"] == {"cat": 2}
+    (finding,) = data["findings"]
+    assert (finding["kind"], finding["severity"], finding["count"]) == ("boxes-without-area", "error", 1)
+    assert finding["examples"][0]["box"] == [5, 6, 5, 15]
+    assert (finding["examples"][0]["dataset"], finding["examples"][0]["image_id"]) == ("mine", 2)
+
+
+def test_on_bad_and_the_number_of_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    write([*SOUND, NO_AREA, NO_AREA | {"id": 3, "bbox": [7, 7, 0, 9]}])
+    assert check("--examples", "1", "DATASETS.ON_BAD", "drop") == 1
+    out = capsys.readouterr().out
+    assert "size: 2\n" in out
+    assert "    and 1 more\n" in out
+    assert "annotation 3" not in out
+
+
+def test_quick_reads_headers_only(capsys: pytest.CaptureFixture[str]) -> None:
+    write([*SOUND, NO_AREA | {"bbox": [5, 6, 9, 9]}])
+    data = Path("2.png").read_bytes()
+    Path("2.png").write_bytes(data[:-40])
+    assert check("--quick") == 0
+    assert check() == 1
+    assert "error truncated-image" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["DATASETS.CATALOG.mine.ANNOTATIONS", "gone.json"], "gone.json: no such annotation file"),
+        (["DATASETS.TRAIN", "[]"], "DATASETS.TRAIN and DATASETS.TEST are empty"),
+        (["--datasets", "mini"], "no data set 'mini'. Did you mean 'mine'?"),
+        (["--workers", "-1"], "--workers: expected 0 or more, got -1"),
+        (["DATASETS.TEST", "[other]", "DATASETS.CATALOG.other", "{NAME: COCODataset, ANNOTATIONS: my.yaml}"], "it is not"),
+    ],
+)
+def test_what_cannot_be_read_exits_with_2(capsys: pytest.CaptureFixture[str], more: list[str], message: str) -> None:
+    write(SOUND)
+    assert check(*more) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_all_sets_that_cannot_be_read_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
+    write(SOUND)
+    lost = "{NAME: COCODataset, ANNOTATIONS: lost.json}"
+    assert check("DATASETS.TEST", "[lost]", "DATASETS.CATALOG.lost", lost, "DATASETS.CATALOG.mine.IMAGES", "nowhere") == 2
+    error = capsys.readouterr().err
+    assert "lost.json: no such annotation file" in error
+    assert "nowhere: no such folder of images" in error
