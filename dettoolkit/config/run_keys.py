@@ -95,6 +95,26 @@ _DATASETS = Section(
         "ROOT": Value(str | None, None, "Folder that paths in CATALOG are relative to; null: $DETTOOLKIT_DATA, or else data."),
         "CATALOG": MappingOf(Component(DATASETS, wired=("name", "root", "on_bad", "empty_images")), doc="Name -> data set."),
         "TRAIN": Value(list[str], [], "Names of the data sets to train on."),
+        "MIX": MappingOf(
+            Section(
+                {
+                    "WEIGHT": Value(
+                        Annotated[float, Gt(0)],
+                        1.0,
+                        "How often each image of the set comes in an epoch: 2 twice, 0.5 in every second one on average.",
+                    ),
+                    "FRACTION": Value(
+                        Annotated[float, Gt(0), Le(1)],
+                        1.0,
+                        "Share of its images to train on; those of a smaller share are among those of a larger one.",
+                    ),
+                    "FRACTION_SEED": Value(
+                        Annotated[int, Ge(0)], 0, "Which images the share takes: the same for the same seed, whatever SEED is."
+                    ),
+                }
+            ),
+            doc="Name of a set in TRAIN -> how much of it is trained on, and how often; others come whole and once an epoch.",
+        ),
         "TEST": Value(list[str], [], "Names of the data sets to evaluate on."),
         "TRAIN_TRANSFORMS": ListOf(
             Component(TRANSFORMS, wired=("training_length",)),
@@ -131,7 +151,10 @@ _DATALOADER = Section(
             "multiples of 128.",
         ),
         "SAMPLER": Component(
-            SAMPLERS, {"NAME": "TrainingSampler"}, ("sizes", "batch_size", "seed"), "The order of training images."
+            SAMPLERS,
+            {"NAME": "TrainingSampler"},
+            ("sizes", "batch_size", "seed", "records", "image_weights"),
+            "The order of training images.",
         ),
     },
     doc="How samples reach the model.",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.datasets.paths import AbsentError
+from dettoolkit.data.mixing import mix, shares, weights_of_images
 from dettoolkit.errors import ConfigError, DataError, did_you_mean, listed
 from dettoolkit.registry import DATASETS
 from dettoolkit.structures import DatasetInfo, Sample
@@ -126,16 +127,21 @@ def _origin_of_root(from_config: str | None, root: str) -> str:
 
 
 def build_train_dataset(cfg: Any) -> DetectionDataset:
-    """Build the data sets of ``DATASETS.TRAIN``, joined if they are several.
+    """Build the data sets of ``DATASETS.TRAIN``, joined if they are several, with the shares and weights of ``DATASETS.MIX``.
 
     Raises:
-        ConfigError: ``DATASETS.TRAIN`` is empty; see also :func:`build_dataset`.
+        ConfigError: ``DATASETS.TRAIN`` is empty, or ``DATASETS.MIX`` names a set that is not in it; see also
+            :func:`build_dataset`.
         DataError: the classes of the sets differ; see also :func:`build_dataset`.
     """
     if not cfg.DATASETS.TRAIN:
         raise ConfigError("DATASETS.TRAIN: expected the names of the data sets to train on, got an empty list")
+    taken = shares(cfg.DATASETS)
     parts = [build_dataset(cfg, name) for name in cfg.DATASETS.TRAIN]
-    return parts[0] if len(parts) == 1 else JoinedDataset(parts)
+    weights = mix(parts, taken)
+    dataset = parts[0] if len(parts) == 1 else JoinedDataset(parts)
+    dataset.image_weights = None if weights is None else weights_of_images(parts, weights)
+    return dataset
 
 
 def check_same_classes(train: DatasetInfo, test: DatasetInfo) -> None:

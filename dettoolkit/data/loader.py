@@ -13,6 +13,7 @@ from dettoolkit.data.views import Views
 from dettoolkit.data.workers import Workers, unpacked
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
+from dettoolkit.registry.signature import parameters
 from dettoolkit.structures import Batch, Duration
 
 
@@ -138,6 +139,15 @@ def _training_length(length: str | int, iterations_per_epoch: int, batch_size: i
     return TrainingLength(Duration.parse(length).iterations(iterations_per_epoch), iterations_per_epoch, batch_size)
 
 
+def _check_takes_weights(node: Mapping[str, Any], dataset: DetectionDataset) -> None:
+    name = node.get("NAME")
+    if dataset.image_weights is not None and name in SAMPLERS and "IMAGE_WEIGHTS" not in parameters(SAMPLERS.get(name)):
+        raise ConfigError(
+            f"DATALOADER.SAMPLER: {name} takes no image_weights, and DATASETS.MIX gives sets weights, which would have no "
+            "effect. Take the weights out, or another sampler: TrainingSampler and RepeatFactorSampler take them."
+        )
+
+
 def build_train_loader(
     dataset: DetectionDataset,
     transform_nodes: Sequence[Mapping[str, Any]],
@@ -159,7 +169,7 @@ def build_train_loader(
     """Build the loader of training batches; each random choice depends on ``seed`` and the place in the stream alone.
 
     Args:
-        dataset: its ``records.sizes`` tell wide images from others.
+        dataset: its ``records.sizes`` tell wide images from others, its ``image_weights`` how often each comes.
         transform_nodes: config nodes (``DATASETS.TRAIN_TRANSFORMS``).
         global_batch_size: images of an optimizer step, over all processes and micro-batches.
         seed: 0 or more.
@@ -178,12 +188,16 @@ def build_train_loader(
     Raises:
         ConfigError: a transform or the sampler cannot be built, or the batch cannot be divided evenly.
     """
+    node = sampler_node or {"NAME": "TrainingSampler"}
+    _check_takes_weights(node, dataset)
     built = SAMPLERS.build(
-        sampler_node or {"NAME": "TrainingSampler"},
+        node,
         "DATALOADER.SAMPLER",
         sizes=dataset.records.sizes,
         batch_size=global_batch_size,
         seed=seed,
+        records=dataset.records,
+        image_weights=dataset.image_weights,
     )
     training_length = None if length is None else _training_length(length, built.batches_per_epoch, global_batch_size)
     pipeline = Pipeline(build_transforms(transform_nodes, "DATASETS.TRAIN_TRANSFORMS", training_length))

@@ -64,9 +64,9 @@ class ListOf:
 
 @dataclass(frozen=True)
 class MappingOf:
-    """A mapping from names of the user's choice to components."""
+    """A mapping from names of the user's choice to components, or to sections of the same keys."""
 
-    item: Component
+    item: Component | Section
     doc: str = ""
 
 

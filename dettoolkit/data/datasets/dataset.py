@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image
@@ -37,9 +39,14 @@ class DetectionDataset(Dataset[Sample]):
         empty_images: ``keep`` images without boxes as pictures of background, or ``drop`` them.
         faults: what the parser found broken; asked once all records are read.
 
+    Attributes:
+        image_weights: ``[len]`` float64, how often each image comes in an epoch of training; None: once.
+
     Raises:
         DataError: nothing is left, or something is broken and ``on_bad`` is ``error``.
     """
+
+    image_weights: NDArray[np.float64] | None = None
 
     def __init__(
         self,
@@ -83,6 +90,12 @@ class DetectionDataset(Dataset[Sample]):
             image = torch.zeros(3, record.height, record.width, dtype=torch.uint8)
             record = Record(record.image_id, record.file_name, record.height, record.width, [], [], [], [])  # type: ignore[arg-type]
         return _sample(record, image)
+
+    def take(self, indices: Sequence[int]) -> None:
+        """Leave only the images at these indices, in this order."""
+        self.records = RecordArray(self.records[index] for index in indices)
+        self._index_of_id = None
+        self._left_out = set()
 
     def index_of(self, image_id: int | str) -> int:
         """Return the index of the first image with that id.

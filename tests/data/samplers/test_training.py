@@ -125,3 +125,31 @@ def test_it_is_built_from_a_config_node():
         SAMPLERS.build(
             {"NAME": "TrainingSampler", "ASPECT_GROUPNG": False}, "DATALOADER.SAMPLER", sizes=MIXED, batch_size=4, seed=0
         )
+
+
+WEIGHTS = np.linspace(0.2, 2.6, 24)  # of MIXED; together 33.6
+
+
+@pytest.mark.parametrize("start", [1, 5, 8, 9, 33, 60])
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 40])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_weighted_stream_can_be_entered_too(batch_size, start, shuffle):
+    sampler = TrainingSampler(MIXED, batch_size, seed=3, shuffle=shuffle, image_weights=WEIGHTS)
+    assert take(sampler, 20, start) == take(sampler, start + 20)[start:]
+
+
+def test_a_weighted_epoch_has_as_many_items_as_its_images_have_weights():
+    sampler = TrainingSampler(MIXED, 1, seed=0, aspect_grouping=False, image_weights=WEIGHTS)
+    assert sampler.images_per_epoch == sampler.batches_per_epoch == 34
+    epochs = [Counter(item.index for batch in take(sampler, 34, 34 * epoch) for item in batch) for epoch in range(300)]
+    mean = np.array([[epoch[index] for index in range(24)] for epoch in epochs]).mean(axis=0)
+    assert mean == pytest.approx(WEIGHTS * 34 / 33.6, abs=5 * 0.5 / np.sqrt(300))  # a mean of draws that differ by 1 at most
+
+
+def test_weights_of_one_change_no_image_s_number_and_are_part_of_the_settings():
+    weighted = TrainingSampler(MIXED, 4, seed=0, aspect_grouping=False, image_weights=np.ones(24))
+    assert Counter(item.index for batch in take(weighted, 12) for item in batch) == Counter(list(range(24)) * 2)
+    plain = TrainingSampler(MIXED, 4, seed=0, aspect_grouping=False).settings
+    assert set(plain) == {"images", "batch_size", "seed", "shuffle", "aspect_grouping"}  # as in checkpoints until now
+    other = TrainingSampler(MIXED, 4, seed=0, aspect_grouping=False, image_weights=np.full(24, 2.0)).settings
+    assert len({tuple(settings.items()) for settings in (plain, weighted.settings, other)}) == 3
