@@ -10,6 +10,7 @@ from dettoolkit.evaluation.analysis.calibration import (
     reliability_curve,
     scale_scores,
 )
+from dettoolkit.evaluation.analysis.comparison import Comparison, compare_precision
 from dettoolkit.evaluation.analysis.focal_advice import FocalSetting, advise_at_start, advise_in_training
 from dettoolkit.evaluation.analysis.focal_distribution import FocalDistribution, FocalDistributionCollector
 from dettoolkit.evaluation.analysis.focal_statistics import FocalObserver, FocalStatistics
@@ -19,6 +20,7 @@ from dettoolkit.evaluation.analysis.matching import COCO_IOU_THRESHOLDS, Matched
 __all__ = [
     "COCO_IOU_THRESHOLDS",
     "Calibration",
+    "Comparison",
     "FocalDistribution",
     "FocalDistributionCollector",
     "FocalObserver",
@@ -34,6 +36,7 @@ __all__ = [
     "average_precisions",
     "bootstrap_precision",
     "assess_calibration",
+    "compare_precision",
     "count_logits",
     "count_logits_by_level",
     "fit_temperature",

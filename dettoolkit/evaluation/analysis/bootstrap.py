@@ -20,6 +20,7 @@ IntervalMethod: TypeAlias = Literal["widened", "bca", "percentile", "basic"]
 
 AP, AP50 = 0, 1  # the first index of what summarise() returns
 
+_NORMAL = NormalDist()
 _MAX_GROUPS = 200  # images are left out one by one, and beyond that in so many groups
 _FEWEST_DEGREES = 4.0
 
@@ -191,17 +192,43 @@ def _shares(value: float, drawn: np.ndarray, without: np.ndarray, tail: float, m
     """Return the shares of the replicates that lie below the ends of an interval."""
     if method in ("percentile", "basic"):
         return tail, 1 - tail
-    normal = NormalDist()
-    margin = 1 / (len(drawn) + 1)
-    below = float((drawn < value).mean() + (drawn == value).mean() / 2)
-    bias = normal.inv_cdf(min(max(below, margin), 1 - margin))
-    influence = without.mean() - without
+    bias, influence = _quantile_of(value, drawn), without.mean() - without
+    skew, quantile = _acceleration(influence), _NORMAL.inv_cdf(1 - tail)
     if method == "widened":
-        skew, quantile = 0.0, student_quantile(1 - tail, _degrees_of_freedom(influence)) * _widening(drawn, influence)
-    else:
-        skew, quantile = _acceleration(influence), normal.inv_cdf(1 - tail)
+        skew, quantile = 0.0, quantile * _widening(drawn, influence, tail)
     lower, upper = (bias + side / (1 - min(skew * side, 0.9)) for side in (bias - quantile, bias + quantile))
-    return normal.cdf(lower), normal.cdf(upper)
+    return _NORMAL.cdf(lower), _NORMAL.cdf(upper)
+
+
+def chance_not_above_zero(value: np.ndarray, replicates: np.ndarray, jackknife: np.ndarray, confidence: float) -> np.ndarray:
+    """Return ``[...]``: the largest tail whose ``widened`` interval has its lower end at zero; NaN where the value is.
+
+    It is the share of replicates below zero, made good for their bias and their spread as the interval is. So it is less than
+    (1 - confidence) / 2 just where the interval lies above zero.
+
+    Args:
+        value: ``[...]``, as the others are in :func:`interval_ends`.
+        replicates: ``[B, ...]``.
+        jackknife: ``[J, ...]``.
+        confidence: of that interval.
+    """
+    chances = np.full(value.shape, np.nan)
+    for where in np.ndindex(value.shape):
+        if np.isnan(value[where]):
+            continue
+        drawn, without = (rows[(slice(None), *where)] for rows in (replicates, jackknife))
+        drawn, without = drawn[~np.isnan(drawn)], without[~np.isnan(without)]
+        widening = _widening(drawn, without.mean() - without, (1 - confidence) / 2)
+        distance = 2 * _quantile_of(float(value[where]), drawn) - _quantile_of(0.0, drawn)
+        chances[where] = 1 - _NORMAL.cdf(distance / widening)
+    return chances
+
+
+def _quantile_of(number: float, drawn: np.ndarray) -> float:
+    """Return where a number lies among the replicates, in normal deviations: 0 in their middle."""
+    below = float((drawn < number).mean() + (drawn == number).mean() / 2)
+    margin = 1 / (len(drawn) + 1)  # what lies beyond all replicates is as far as one of one more could be
+    return _NORMAL.inv_cdf(min(max(below, margin), 1 - margin))
 
 
 def _acceleration(influence: np.ndarray) -> float:
@@ -209,11 +236,12 @@ def _acceleration(influence: np.ndarray) -> float:
     return float((influence**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
 
 
-def _widening(drawn: np.ndarray, influence: np.ndarray) -> float:
-    """Return the deviation by the jackknife over that of the replicates, at least 1."""
+def _widening(drawn: np.ndarray, influence: np.ndarray, tail: float) -> float:
+    """Return Student's quantile over the normal one, times the jackknife's deviation over the replicates' if more than 1."""
+    by_student = student_quantile(1 - tail, _degrees_of_freedom(influence)) / _NORMAL.inv_cdf(1 - tail)
     deviation = float(drawn.std())
     by_jackknife = float(np.sqrt((len(influence) - 1) * (influence**2).mean()))
-    return max(1.0, by_jackknife / deviation) if deviation > 0 else 1.0
+    return by_student * (max(1.0, by_jackknife / deviation) if deviation > 0 else 1.0)
 
 
 def _degrees_of_freedom(influence: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from dettoolkit.errors import EvaluationError
 from dettoolkit.evaluation.analysis.average_precision import average_precisions
 from dettoolkit.evaluation.analysis.bootstrap import (
     bootstrap_precision,
+    chance_not_above_zero,
     interval_ends,
     resample,
     student_quantile,
@@ -63,6 +64,32 @@ def test_bca_makes_good_a_bias_and_a_skew():
     skewed = -np.random.default_rng(1).exponential(size=(100, 1))  # without the image of most weight the value falls most
     shifted = interval_ends(np.array([0.5]), replicates, skewed, 0.95, "bca")[:, 0]
     assert shifted.sum() > 2 * 0.5 + 0.1  # the longer side is the upper one
+
+
+@pytest.mark.parametrize(("degrees", "effect"), [(19, 0.001), (19, 0.4), (4, 0.001)])
+def test_the_chance_of_not_being_above_zero_is_the_tail_where_the_interval_ends_there(degrees, effect):
+    spread = np.random.default_rng(0).normal(size=(20_000, 1))
+    jackknife = effect * np.tile([1.0, -1.0], 10)[:, None]
+    if degrees == 4:
+        jackknife[:2] *= 50  # a few images decide
+    chances = []
+    for value in np.linspace(1.0, 4.0, 31):
+        given = np.array([value]), spread + value, jackknife
+        chance = float(chance_not_above_zero(*given, 0.95)[0])
+        assert chance < 0.024 or interval_ends(*given, 0.95, "widened")[0, 0] < 0.02
+        assert chance > 0.026 or interval_ends(*given, 0.95, "widened")[0, 0] > -0.02
+        chances.append(chance)
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > 0.1
+    assert chances[-1] < 0.025
+    if (degrees, effect) == (19, 0.001):
+        # without bias or widening by the jackknife: the normal tail, at Student's scale of 2.0930 / 1.9600
+        assert chances[10] == pytest.approx(1 - NormalDist().cdf(2.0 * 1.9600 / 2.0930), abs=0.005)
+
+
+def test_a_chance_without_a_value_is_nan_and_never_quite_nought():
+    assert np.isnan(chance_not_above_zero(np.array([np.nan]), np.ones((9, 1)), np.ones((4, 1)), 0.95)).all()
+    assert chance_not_above_zero(np.array([1.0]), np.linspace(0.5, 1.5, 99)[:, None], np.zeros((4, 1)), 0.95)[0] > 0.005
 
 
 @pytest.mark.parametrize(("degrees", "expected"), [(4, 2.7764), (10, 2.2281), (30, 2.0423), (1e9, 1.95996)])
