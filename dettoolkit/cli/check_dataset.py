@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="read the headers of images only: no truncated, no equal pictures")
     parser.add_argument(
+        "--overlaps", action="store_true", help="look for shifted pictures of the same scene too (minutes for 1,000 images)"
+    )
+    parser.add_argument(
         "--examples", type=int, default=5, metavar="N", help="examples of each finding in the text (default: 5)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the findings as JSON")
@@ -44,7 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
     from dettoolkit.diagnosis.dataset import as_data, as_text, check_datasets
 
     cfg = load_config(arguments.config_file, arguments.overrides)
-    check = check_datasets(cfg, _names(arguments, cfg), decode=not arguments.quick, workers=_workers(arguments.workers))
+    if arguments.quick and arguments.overlaps:
+        raise ConfigError("--overlaps compares pixels, and --quick reads none: give one of the two.")
+    check = check_datasets(
+        cfg,
+        _names(arguments, cfg),
+        decode=not arguments.quick,
+        overlaps=arguments.overlaps,
+        workers=_workers(arguments.workers),
+    )
     print(as_text(check, max(0, arguments.examples)))
     if arguments.json:
         _write_json(Path(arguments.json), as_data(check))

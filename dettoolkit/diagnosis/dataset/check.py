@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from dettoolkit.diagnosis.dataset.boxes import broken_boxes, duplicate_boxes
 from dettoolkit.diagnosis.dataset.classes import class_counts, class_findings
@@ -13,8 +15,16 @@ from dettoolkit.diagnosis.dataset.images import OUTSIDE, files_to_scan, formats,
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet, inspect_dataset
 from dettoolkit.diagnosis.dataset.kinds import found_by_parser, joined
 from dettoolkit.diagnosis.dataset.readings import reading_findings
+from dettoolkit.diagnosis.dataset.repeated_pictures import (
+    PictureDigest,
+    digest,
+    digest_for_overlaps,
+    repeated_pictures,
+    same_groups,
+)
 from dettoolkit.diagnosis.dataset.scanning import ScannedImage, scan_images
 from dettoolkit.diagnosis.dataset.sizes import tiny_objects
+from dettoolkit.diagnosis.pictures import SamePictures
 from dettoolkit.errors import DataError
 from dettoolkit.structures import Finding, FindingExample
 
@@ -26,11 +36,13 @@ class DatasetCheck:
     Args:
         sets: as their files say.
         scans: for each set one for each image; None for images without a file.
+        groups: pictures that are the same.
         findings: errors first.
     """
 
     sets: list[InspectedSet]
     scans: list[list[ScannedImage | None]]
+    groups: list[SamePictures]
     findings: list[Finding]
 
     @property
@@ -54,13 +66,16 @@ class DatasetCheck:
         ]
 
 
-def check_datasets(cfg: Any, names: Sequence[str], decode: bool = True, workers: int = 2) -> DatasetCheck:
+def check_datasets(
+    cfg: Any, names: Sequence[str], decode: bool = True, overlaps: bool = False, workers: int = 2
+) -> DatasetCheck:
     """Check data sets.
 
     Args:
         cfg: of the run.
         names: of the data sets, each once.
-        decode: whether to decode the images; otherwise their headers alone are read.
+        decode: whether to decode the images, each once; otherwise their headers alone are read, and no pictures compared.
+        overlaps: whether to look for shifted pictures of the same scene as well.
         workers: processes that look into the images; 0: this one alone.
 
     Raises:
@@ -68,12 +83,14 @@ def check_datasets(cfg: Any, names: Sequence[str], decode: bool = True, workers:
         DataError: a set cannot be read at all.
     """
     sets = _inspected(cfg, names)
-    scans = [_scanned(inspected, decode, workers) for inspected in sets]
-    findings = list(class_findings(sets))
+    kept = digest_for_overlaps if overlaps else digest
+    scans = [_scanned(inspected, decode, workers, kept) for inspected in sets]
+    groups = same_groups(sets, scans)
+    findings = [*class_findings(sets), *repeated_pictures(sets, scans, groups, overlaps)]
     for inspected, of_set in zip(sets, scans, strict=True):
         findings += [*_parser_findings(inspected), *image_findings(inspected, of_set), *box_findings(inspected)]
         findings += tiny_objects(inspected, cfg)
-    return DatasetCheck(sets, scans, joined(findings))
+    return DatasetCheck(sets, scans, groups, joined(findings))
 
 
 def _inspected(cfg: Any, names: Sequence[str]) -> list[InspectedSet]:
@@ -98,14 +115,16 @@ def box_findings(inspected: InspectedSet) -> Iterator[Finding]:
     yield from duplicate_boxes(inspected)
 
 
-def _scanned(inspected: InspectedSet, decode: bool, workers: int) -> list[ScannedImage | None]:
+def _scanned(
+    inspected: InspectedSet, decode: bool, workers: int, kept: Callable[[Tensor], PictureDigest]
+) -> list[ScannedImage | None]:
     """Look into the images of a set, and note their sizes where the annotations say none."""
     scans: list[ScannedImage | None] = [None if inspected.image_root is None else OUTSIDE] * len(inspected.images)
     indices = files_to_scan(inspected)
     if inspected.image_root is None:
         return scans
     files = [inspected.image_root / inspected.images[index].file_name for index in indices]
-    for index, scan in zip(indices, scan_images(files, decode, workers), strict=True):
+    for index, scan in zip(indices, scan_images(files, decode, workers, kept), strict=True):
         scans[index] = scan
         if scan.header is not None and inspected.images[index].stated_size is None:
             inspected.sizes[index] = scan.header.size

@@ -80,9 +80,9 @@ KINDS = {
     ),
     "no-boxes": Kind("warning", "data sets without a single box", "There is nothing to learn from them but background."),
     "same-picture": Kind("warning", "pictures that are there more than once", "Keep one of them, with the better boxes."),
-    "overlapping-pictures": Kind(
+    "leaked-scene": Kind(
         "warning",
-        "pictures of the same scene, shifted",
+        "pairs of pictures of the same scene, one trained on and one evaluated on",
         "Keep such pictures in one split, or the evaluation flatters.",
     ),
     "repeated-file": Kind("warning", "image files that are listed more than once", "Join their entries into one."),
@@ -128,6 +128,11 @@ KINDS = {
     ),
     "empty-images": Kind(
         "hint", "images without boxes", "They are trained on as background: see that nothing is unlabelled there."
+    ),
+    "overlapping-pictures": Kind(
+        "hint",
+        "pairs of pictures of the same scene, shifted, in the same split",
+        "Keep such pictures together where you split the data anew.",
     ),
     "exif-applied": Kind("hint", "images that their EXIF orientation turns, as their annotations expect", ""),
 }

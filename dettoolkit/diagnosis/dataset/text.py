@@ -36,8 +36,9 @@ def finding_lines(finding: Finding, shown: int) -> Iterator[str]:
     """Yield a finding as lines: what and how many, examples, what to do."""
     yield f"{finding.severity} {finding.kind}: {finding.title}: {finding.count}"
     yield from (f"    {_example(example)}" for example in finding.examples[:shown])
-    if finding.count > shown:
-        yield f"    and {finding.count - min(shown, len(finding.examples))} more"
+    rest = max(finding.count, len(finding.examples)) - min(shown, len(finding.examples))
+    if rest and finding.examples:
+        yield f"    and {rest} more"
     if finding.advice:
         yield f"    {finding.advice}"
 

@@ -171,6 +171,21 @@ def _outside_folder(copy: Copy) -> str:
     return "../beside.jpg"
 
 
+def _copied(copy: Copy) -> str:
+    shutil.copy(copy.file(9), copy.folder / "images/again.jpg")
+    copy.images.append(dict(copy.images[9], id=777777, file_name="again.jpg"))
+    copy.annotation(10, 10, 20, 20, image=-1)
+    return copy.images[9]["file_name"]
+
+
+def _leaked(copy: Copy) -> str:
+    picture = copy.open(9)  # as another tool would export it
+    small = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
+    small.save(copy.folder / "images/leaked.jpg", quality=80)
+    copy.val["images"].append({"id": 777777, "file_name": "leaked.jpg", "width": small.width, "height": small.height})
+    return copy.images[9]["file_name"]
+
+
 # kind of finding -> what is planted, how many are to be found, what else it cannot but show
 PLANTED: dict[str, tuple[Callable[[Copy], str], int, set[str]]] = {
     "boxes-without-area": (_no_area, 1, set()),
@@ -192,7 +207,9 @@ PLANTED: dict[str, tuple[Callable[[Copy], str], int, set[str]]] = {
     "image-size-mismatch": (_other_size, 1, set()),
     "exif-trap": (_exif_trap, 1, set()),
     "exif-orientation": (_exif_unclear, 1, set()),
-    "repeated-file": (_listed_twice, 1, {"same-picture"}),
+    "repeated-file": (_listed_twice, 1, set()),
+    "same-picture": (_copied, 1, set()),
+    "leaked-picture": (_leaked, 1, set()),
     "image-outside-folder": (_outside_folder, 1, set()),
 }
 
@@ -233,3 +250,21 @@ def test_boxes_that_are_read_in_another_way_than_they_are_meant(copy: Copy, kind
     assert found.keys() & readings == {kind}
     assert found[kind].count > number / 4
     assert next(iter(copy.check().findings)).kind == kind  # what explains the others comes first
+
+
+def test_shifted_pictures_of_one_scene_are_found_where_they_are_looked_for(copy: Copy) -> None:
+    picture = copy.open(9)
+    width, height = picture.width * 3 // 4, picture.height * 3 // 4
+    left, right = picture.crop((0, 0, width, height)), picture.crop((picture.width - width, 0, picture.width, height))
+    left.save(copy.file(9), quality=95)
+    copy.images[9].update(width=width, height=height)
+    kept = [box for box in copy.annotations if box["image_id"] != copy.images[9]["id"]]
+    copy.train["annotations"] = kept
+    right.save(copy.folder / "images/right.jpg", quality=95)
+    copy.val["images"].append({"id": 777777, "file_name": "right.jpg", "width": width, "height": height})
+
+    assert copy.findings() == {}
+    found = copy.findings(overlaps=True)
+
+    assert found.keys() == {"leaked-scene"}
+    assert {example.file_name for example in found["leaked-scene"].examples} == {copy.images[9]["file_name"], "right.jpg"}
