@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -43,7 +44,9 @@ class Albumentations:
         # the index brings labels and marks back; whether a box stays is decided by the pipeline's end
         boxes = library.BboxParams(format="pascal_voc", label_fields=["index"])
         built = [_build(library, node, f"TRANSFORMS.{place}") for place, node in enumerate(transforms)]
-        self._compose = library.Compose(built, bbox_params=boxes)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Got processor for bboxes")  # where all transforms leave boxes as they are
+            self._compose = library.Compose(built, bbox_params=boxes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.nodes,)

@@ -36,10 +36,17 @@ def scaled(sample: Sample, size: tuple[int, int]) -> Sample:
     if (height, width) == size:
         return sample
     pixels = sample["image"].as_subclass(Tensor)
-    pixels = enlarge(pixels, size) if enlarges(pixels, size) else resize(pixels, list(size), antialias=True)
+    pixels = enlarge(pixels, size) if enlarges(pixels, size) else _shrunk(pixels, size)
     boxes = sample["boxes"].as_subclass(Tensor)
     factors = boxes.new_tensor([size[1] / width, size[0] / height] * 2)
     return annotated(sample, pixels, boxes * factors, sample["labels"], sample["ignore"])
+
+
+def _shrunk(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    if max(size) > 1 or pixels.is_floating_point():
+        return resize(pixels, list(size), antialias=True)
+    # torch 2.15 fails on three channels of 8 bits that become a single pixel
+    return resize(pixels.to(torch.float32), list(size), antialias=True).round_().to(pixels.dtype)
 
 
 def lay(sample: Sample, canvas: Tensor, parts: Sequence[tuple[Sample, int, int]]) -> Sample:
