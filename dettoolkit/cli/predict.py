@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dettoolkit.cli.font_option import add_font_option, style_with_font
+from dettoolkit.cli.view_options import add_view_options, chosen_by_options
 from dettoolkit.errors import ConfigError, DataError, listed
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="run a file of torch.export, which can hold code that somebody put into it"
     )
+    add_view_options(parser)
     add_font_option(parser)
     parser.add_argument(
         "--plugins", nargs="+", default=[], metavar="FILE", help="Python files with components of the run's own"
@@ -83,7 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
     style = style_with_font(arguments.font)
     files = find_input_files(arguments.input)
     predictor = Predictor.from_checkpoint(
-        arguments.checkpoint, arguments.device, arguments.plugins, arguments.precision, arguments.compile, arguments.trust
+        arguments.checkpoint,
+        arguments.device,
+        arguments.plugins,
+        arguments.precision,
+        arguments.compile,
+        arguments.trust,
+        chosen_by_options(arguments),
     )
     folder = claim_folder(arguments.output)
     threshold = _threshold(predictor, arguments.score_threshold)

@@ -19,7 +19,8 @@ from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector
-from dettoolkit.structures import Batch, Detections, EvaluatedImage
+from dettoolkit.inference.merging import ViewMerger
+from dettoolkit.structures import Annotations, Batch, Detections, EvaluatedImage, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class DatasetEvaluation:
         evaluators: what is computed.
         with_loss: whether to compute the validation loss too, and to see how focal loss is spread over the outputs.
         amp: autocast precision.
+        merger: makes one of the views of an image, where the loader gives several; the losses are those of the plain view.
     """
 
     dataset: DetectionDataset
@@ -43,6 +45,7 @@ class DatasetEvaluation:
     evaluators: Sequence[Evaluator]
     with_loss: bool = True
     amp: Literal["none", "bf16", "fp16"] = "none"
+    merger: ViewMerger | None = None
     examples: list[EvaluatedImage] = field(default_factory=list)
     results: Results = field(default_factory=dict)
     focal: FocalDistribution | None = None
@@ -62,6 +65,8 @@ class DatasetEvaluation:
         model.eval()
         for evaluator in self.evaluators:
             evaluator.reset()
+        if self.merger is not None:
+            self.merger.reset()
         collector = FocalDistributionCollector()
         with _observing(model, collector):
             losses, positives, examples = self._over_images(model, device)
@@ -87,15 +92,18 @@ class DatasetEvaluation:
             moved = batch.to(device)
             with autocast(device, self.amp):
                 predictions = model.predictions(moved.images, moved.image_sizes)
-            if self.with_loss:
-                output = model.losses(predictions, moved.targets)
+            plain = [row for row, sample in enumerate(batch.samples) if _is_plain(sample)]
+            if self.with_loss and plain:
+                output = model.losses(*_rows(predictions, moved.targets, plain))
                 for name, value in output.losses.items():
                     sums[name] = sums.get(name, 0) + value.cpu().double()
                 positives += output.metrics["num_positives"].cpu().double()
-            detections = to_original(batch, model.detections(predictions, moved.image_sizes))
+            samples, detections = batch.samples, to_original(batch, model.detections(predictions, moved.image_sizes))
+            if self.merger is not None:
+                samples, detections = self.merger.completed(samples, detections)
             for evaluator in self.evaluators:
-                evaluator.update(batch.samples, detections)
-            for sample, found in zip(batch.samples, detections, strict=True):
+                evaluator.update(samples, detections)
+            for sample, found in zip(samples, detections, strict=True):
                 if seen % every == 0:
                     examples.append(_example(sample, found))
                 seen += 1
@@ -149,6 +157,18 @@ def to_original(batch: Batch, detections: Sequence[Detections]) -> list[Detectio
     """Return detections in the pixels of the original images, on the CPU."""
     pairs = zip(batch.samples, detections, strict=True)
     return [sample["way_back"].detections(found.to("cpu"), sample["original_size"]) for sample, found in pairs]
+
+
+def _is_plain(sample: Sample) -> bool:
+    """Return whether a sample is an image as it is trained on, not a part of it, enlarged or mirrored."""
+    view = sample.get("view")
+    return view is None or (view.is_whole and view.pipeline == 0)
+
+
+def _rows(predictions: Any, targets: list[Annotations], rows: list[int]) -> tuple[Any, list[Annotations]]:
+    if len(rows) == len(targets):
+        return predictions, targets
+    return predictions.of_images(rows), [targets[row] for row in rows]
 
 
 def _example(sample: Any, found: Detections) -> EvaluatedImage:

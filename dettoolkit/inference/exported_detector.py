@@ -58,7 +58,7 @@ class ExportedDetector(nn.Module):
         self.device = device
         self.size_divisibility = metadata.size_divisibility
         self._run = run
-        self._decoder = build_node(DenseDecoder, metadata.cfg.MODEL.DECODER, "DECODER", coder=None)
+        self.decoder = build_node(DenseDecoder, metadata.cfg.MODEL.DECODER, "DECODER", coder=None)
 
     @classmethod
     def read(
@@ -119,7 +119,7 @@ class ExportedDetector(nn.Module):
         return [self._without_duplicates(each, size) for each, size in zip(found, image_sizes, strict=True)]
 
     def _without_duplicates(self, found: Detections, size: tuple[int, int]) -> Detections:
-        decoder = self._decoder
+        decoder = self.decoder
         found = decoder.nms(found)[: decoder.max_detections]
         if decoder.clip == "before_nms":  # the graph has done it
             return found

@@ -38,6 +38,7 @@ _SCHEMA = Section(
         "score_thresholds": Value(list[float] | None, None, "From which score on to report a label; null: from none."),
         "score_thresholds_from": Value(list[str], ["", ""], "The wish that they were chosen for, and the data set."),
         "TEST_TRANSFORMS": _DATASETS.keys["TEST_TRANSFORMS"],
+        "TEST_VIEWS": _DATASETS.keys["TEST_VIEWS"],
         "DECODER": Plain(DenseDecoder, ("coder",), doc="Scores and boxes -> detections."),
     },
     doc="An exported detector.",
@@ -50,7 +51,7 @@ class ExportedMetadata:
 
     Args:
         info: the classes.
-        cfg: with ``DATASETS.TEST_TRANSFORMS`` and ``MODEL.DECODER``.
+        cfg: with ``DATASETS.TEST_TRANSFORMS``, ``DATASETS.TEST_VIEWS`` and ``MODEL.DECODER``.
         nms: whether the graph removes duplicates.
         size_divisibility: height and width of the batches that it takes are multiples of it.
         score_thresholds: from which score on to report detections of a class, for whoever predicts; the graph knows nothing of
@@ -81,6 +82,7 @@ class ExportedMetadata:
             "score_thresholds": None if thresholds is None else thresholds.of_labels(names).tolist(),
             "score_thresholds_from": ["", ""] if thresholds is None else [thresholds.wish, thresholds.dataset],
             "TEST_TRANSFORMS": plain(self.cfg.DATASETS.TEST_TRANSFORMS),
+            "TEST_VIEWS": plain(self.cfg.DATASETS.TEST_VIEWS),
             "DECODER": plain(self.cfg.MODEL.DECODER),
         }
         return json.dumps(data, ensure_ascii=False, indent=1)
@@ -135,6 +137,6 @@ def _config(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys that a predictor looks at."""
     return {
         "MODEL": {"DECODER": data["DECODER"], "CHANNELS_LAST": False},
-        "DATASETS": {"TEST_TRANSFORMS": data["TEST_TRANSFORMS"]},
+        "DATASETS": {key: data[key] for key in ("TEST_TRANSFORMS", "TEST_VIEWS")},
         "SOLVER": {"AMP": "none"},
     }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dettoolkit.config import RUN_SCHEMA
+from dettoolkit.config.check import Checker
+from dettoolkit.config.yaml_reader import plain
 from dettoolkit.data.views import View, Views
+from dettoolkit.errors import ConfigError
 from dettoolkit.registry import NMS
+from dettoolkit.registry.schema import Problems
 from dettoolkit.structures import Detections, Sample
 
 # a box whose edge is as near to the edge of its tile is taken for cut by it
@@ -32,22 +38,32 @@ class ViewMerger:
         self.nms = nms
         self.max_detections = max_detections
         self.least_overlap = least_overlap
+        self._waiting: list[tuple[Sample, Detections]] = []
 
-    def images(self, seen: Iterable[tuple[Sample, Detections]]) -> Iterator[tuple[Sample, Detections]]:
-        """Yield each image's sample and detections as soon as all of its views are there.
+    def completed(self, samples: Iterable[Sample], found: Iterable[Detections]) -> tuple[list[Sample], list[Detections]]:
+        """Return the sample and the detections of each image of which all views are there now; keep the others for later.
 
         Args:
-            seen: samples with ``view``, ``num_views`` and ``original_size`` in the order of the views, each with what was found
-                in it, in pixels of the original image; those of one image follow each other.
+            samples: with ``view``, ``num_views`` and ``original_size``; views of an image follow each other, over calls too.
+            found: what each of them shows, in pixels of the original image.
         """
-        samples: list[Sample] = []
-        found: list[Detections] = []
-        for sample, detections in seen:
-            samples.append(sample)
-            found.append(detections)
-            if len(samples) == sample["num_views"]:
-                yield samples[0], self([each["view"] for each in samples], found, sample["original_size"])
-                samples, found = [], []
+        whole, merged = [], []
+        for sample, detections in zip(samples, found, strict=True):
+            self._waiting.append((sample, detections))
+            if len(self._waiting) == sample["num_views"]:
+                views, shown = [each["view"] for each, _ in self._waiting], [each for _, each in self._waiting]
+                whole.append(self._waiting[0][0])
+                merged.append(self(views, shown, sample["original_size"]))
+                self._waiting = []
+        return whole, merged
+
+    def fresh(self) -> ViewMerger:
+        """Return one that merges alike and waits for nothing."""
+        return ViewMerger(self.nms, self.max_detections, self.least_overlap)
+
+    def reset(self) -> None:
+        """Forget views that wait for others of their image."""
+        self._waiting = []
 
     def __call__(self, views: Sequence[View], found: Sequence[Detections], size: tuple[int, int]) -> Detections:
         """Return the detections of an image, best first.
@@ -64,57 +80,62 @@ class ViewMerger:
         ]
         candidates = Detections(*(torch.cat([getattr(each, name) for each in kept]) for name in ("boxes", "scores", "labels")))
         candidates = candidates[candidates.scores.argsort(descending=True, stable=True)]
-        return self.nms(candidates, _num_views(candidates.boxes, views))[: self.max_detections]
+        return self.nms(candidates, _num_views(candidates.boxes, views, size))[: self.max_detections]
 
     def _is_cut(self, boxes: Tensor, view: View, size: tuple[int, int], has_whole: bool) -> Tensor:
         """Return ``[D]`` bool: whether an inner edge of the tile cuts the box and something else shows it whole."""
-        left, top, right, bottom = view.region
-        height, width = size
-        near = torch.stack(
-            [
-                (boxes[:, 0] < left + _CUT_WITHIN) & (left > 0),
-                (boxes[:, 1] < top + _CUT_WITHIN) & (top > 0),
-                (boxes[:, 2] > right - _CUT_WITHIN) & (right < width),
-                (boxes[:, 3] > bottom - _CUT_WITHIN) & (bottom < height),
-            ],
-            dim=1,
-        )
-        small = (boxes[:, 2:] - boxes[:, :2]) < boxes.new_tensor(
-            [self.least_overlap[1], self.least_overlap[0]]
-        ) - 2 * _CUT_WITHIN
-        shown_whole = small.repeat(1, 2) | has_whole
-        return (near & shown_whole).any(dim=1)
+        near = ~_is_inside(boxes, view, size)  # [D, 4]
+        least = boxes.new_tensor([self.least_overlap[1], self.least_overlap[0]]) - 2 * _CUT_WITHIN
+        is_small = (boxes[:, 2:] - boxes[:, :2]) < least
+        return (near & (is_small.repeat(1, 2) | has_whole)).any(dim=1)
 
 
-def _num_views(boxes: Tensor, views: Sequence[View]) -> Tensor:
+def _is_inside(boxes: Tensor, view: View, size: tuple[int, int]) -> Tensor:
+    """Return ``[D, 4]`` bool: which edges of a box no inner edge of a view has cut; the image's border cuts nothing."""
+    left, top, right, bottom = view.region
+    lowest = [edge + _CUT_WITHIN if edge > 0 else -math.inf for edge in (left, top)]
+    highest = [edge - _CUT_WITHIN if edge < length else math.inf for edge, length in ((right, size[1]), (bottom, size[0]))]
+    return torch.cat([boxes[:, :2] >= boxes.new_tensor(lowest), boxes[:, 2:] <= boxes.new_tensor(highest)], dim=1)
+
+
+def _num_views(boxes: Tensor, views: Sequence[View], size: tuple[int, int]) -> Tensor:
     """Return ``[D]``: how many views show a box completely; the whole image counts only for boxes that no tile does.
 
     What is small in the whole image, and may be too small there, is what tiles are for.
     """
-    regions = boxes.new_tensor([view.region for view in views])
+    shows = torch.stack([_is_inside(boxes, view, size).all(dim=1) for view in views], dim=1)  # [D, V]
     is_whole = torch.tensor([view.is_whole for view in views], device=boxes.device)
-    inside = (boxes[:, None, :2] >= regions[:, :2] - _CUT_WITHIN) & (boxes[:, None, 2:] <= regions[:, 2:] + _CUT_WITHIN)
-    shows = inside.all(dim=2)  # [D, V]
     in_tiles = (shows & ~is_whole).sum(dim=1)
     return torch.where(in_tiles > 0, in_tiles, (shows & is_whole).sum(dim=1)).clamp(min=1)
 
 
-def build_views(
-    transform_nodes: Sequence[Mapping[str, Any]], node: Mapping[str, Any], max_detections: int
-) -> tuple[Views, ViewMerger] | None:
-    """Build what looks at an image several times and what merges it; None where once is all.
+def build_views(datasets: Mapping[str, Any], model: Any) -> tuple[Views | None, ViewMerger | None]:
+    """Build what looks at an image several times and what merges it; nothing where once is all.
 
     Args:
-        transform_nodes: config nodes of ``DATASETS.TEST_TRANSFORMS``.
-        node: ``DATASETS.TEST_VIEWS``.
-        max_detections: of an image.
+        datasets: the section ``DATASETS``, of which ``TEST_TRANSFORMS`` and ``TEST_VIEWS`` are used.
+        model: whose decoder says how many detections an image has at most.
 
     Raises:
         ConfigError: a transform cannot be built or undone, or the NMS not be built.
     """
-    settings = {key.lower(): value for key, value in node.items() if key != "MERGE"}
-    views = Views(transform_nodes, **settings)
+    settings = {key.lower(): value for key, value in datasets["TEST_VIEWS"].items() if key != "MERGE"}
+    views = Views(datasets["TEST_TRANSFORMS"], **settings)
     if views.is_plain:
-        return None
-    nms = NMS.build(node["MERGE"], "DATASETS.TEST_VIEWS.MERGE")
-    return views, ViewMerger(nms, max_detections, views.least_overlap)
+        return None, None
+    nms = NMS.build(datasets["TEST_VIEWS"]["MERGE"], "DATASETS.TEST_VIEWS.MERGE")
+    return views, ViewMerger(nms, getattr(getattr(model, "decoder", None), "max_detections", 100), views.least_overlap)
+
+
+def chosen_views(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``DATASETS.TEST_VIEWS`` with some of its keys changed.
+
+    Raises:
+        ConfigError: a key that it does not have, or a value that is not accepted.
+    """
+    datasets: Any = RUN_SCHEMA.keys["DATASETS"]
+    problems = Problems()
+    checked = Checker(problems).node(datasets.keys["TEST_VIEWS"], {**stored, **given}, "")
+    if problems.rows:
+        raise ConfigError("views of an image:\n" + "\n".join(f"  {key}: {what}" for key, what in problems.rows))
+    return plain(checked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,11 @@ from dettoolkit.errors import ConfigError, DataError, did_you_mean
 from dettoolkit.inference.exported_detector import ExportedDetector
 from dettoolkit.inference.exported_file import is_exported
 from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
+from dettoolkit.inference.merging import ViewMerger, build_views, chosen_views
 from dettoolkit.inference.norm_folding import with_folded_norms
 from dettoolkit.inference.stored_detector import StoredDetector
 from dettoolkit.modeling.compiling import INFERENCE_MULTIPLE, compiled_for_inference
-from dettoolkit.structures import Batch, DatasetInfo, Detections, ScoreThresholds
+from dettoolkit.structures import Batch, DatasetInfo, Detections, Sample, ScoreThresholds
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -52,7 +53,8 @@ class Predictor:
 
     Args:
         model: with its weights.
-        cfg: a config of which ``DATASETS.TEST_TRANSFORMS``, ``SOLVER.AMP`` and ``MODEL.CHANNELS_LAST`` are used.
+        cfg: a config of which ``DATASETS.TEST_TRANSFORMS``, ``DATASETS.TEST_VIEWS``, ``SOLVER.AMP`` and
+            ``MODEL.CHANNELS_LAST`` are used.
         info: the classes of ``model``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: what the run was trained in, if the device can.
@@ -60,6 +62,8 @@ class Predictor:
             to keep shapes few, sides are padded to multiples of 64, and a last batch that is not full with empty images.
         score_thresholds: from which score on detections of a class are returned, where a call says nothing else; None: all that
             the decoder returns. They are kept under the same name and may be set to others.
+        views: how each image is looked at several times: keys of ``DATASETS.TEST_VIEWS`` that differ from those of the config,
+            ``{"FLIP": "horizontal", "TILE_SIZE": 640}`` say.
 
     Norms with fixed statistics are multiplied into the convolutions before them, in a copy of the model.
 
@@ -77,13 +81,16 @@ class Predictor:
         precision: Precision = "auto",
         compile: bool = False,
         score_thresholds: ScoreThresholds | None = None,
+        views: Mapping[str, Any] | None = None,
     ) -> None:
         self.info = info
         self.score_thresholds = score_thresholds
         self.device = process_device(device)
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()
+        datasets = {**cfg.DATASETS, "TEST_VIEWS": chosen_views(cfg.DATASETS.TEST_VIEWS, views or {})}
         self._pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
+        self._views, self._merger = build_views(datasets, model)
         self._divisibility = int(getattr(model, "size_divisibility", 1))
         self._dtype = _autocast_dtype(precision, cfg.SOLVER.AMP, self.device)
         self.model: Any = with_folded_norms(model)
@@ -101,6 +108,7 @@ class Predictor:
         precision: Precision = "auto",
         compile: bool = False,
         trusted: bool = False,
+        views: Mapping[str, Any] | None = None,
     ) -> Predictor:
         """Return the predictor of a run's checkpoint, or of an exported file; nothing else is needed.
 
@@ -114,6 +122,7 @@ class Predictor:
             precision: see the class; that of an exported file is fp32.
             compile: see the class; an exported file is not compiled again.
             trusted: whether code in the file may run, which reading a file of ``torch.export`` can lead to, no other.
+            views: see the class.
 
         Raises:
             CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit; or it is a
@@ -127,9 +136,10 @@ class Predictor:
                 raise ConfigError(f"{path} is an exported file: it computes in fp32, and is not compiled again.")
             exported = ExportedDetector.read(path, device, plugins, trusted)
             metadata, where = exported.metadata, str(exported.device)
-            return cls(exported, metadata.cfg, metadata.info, where, "fp32", score_thresholds=metadata.score_thresholds)
+            thresholds = metadata.score_thresholds
+            return cls(exported, metadata.cfg, metadata.info, where, "fp32", score_thresholds=thresholds, views=views)
         stored = StoredDetector.read(path, plugins)
-        return cls(stored.model, stored.cfg, stored.info, device, precision, compile, stored.score_thresholds)
+        return cls(stored.model, stored.cfg, stored.info, device, precision, compile, stored.score_thresholds, views)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -213,27 +223,53 @@ class Predictor:
     def _stream(
         self, images: Iterable[ImageInput], batch_size: int, on_bad: Callable[[int, DataError], object] | None
     ) -> Iterator[Prediction]:
-        waiting: dict[int, Tensor] = {}
+        waiting: list[Sample] = []
+        pixels_of: dict[int, Tensor] = {}
+        merger = None if self._merger is None else self._merger.fresh()  # each stream has views of its own to wait for
         full = 0  # images of a batch to fill up to, once there was a full one
         for index, image in enumerate(images):
             try:
-                waiting[index] = as_pixels(image, f"image {index}")
+                pixels = as_pixels(image, f"image {index}")
             except DataError as error:
                 if on_bad is None:
                     raise
                 on_bad(index, error)
-            if len(waiting) == batch_size:
-                yield from self._predict(waiting)
-                waiting, full = {}, batch_size
+                continue
+            pixels_of[index] = pixels
+            for sample in self._looks(pixels):
+                waiting.append(Sample(**{**sample, "image_id": index}))  # type: ignore[typeddict-item]
+                if len(waiting) == batch_size:
+                    yield from self._predict(waiting, pixels_of, merger)
+                    waiting, full = [], batch_size
         if waiting:
-            yield from self._predict(waiting, full if self._compiled else 0)
+            yield from self._predict(waiting, pixels_of, merger, full if self._compiled else 0)
 
-    def _predict(self, images: dict[int, Tensor], at_least: int = 0) -> Iterator[Prediction]:
-        batch = Batch.collate([self._pipeline(as_sample(pixels)) for pixels in images.values()], self._divisibility)
-        by_image = self._detect(batch, max(0, at_least - len(batch)))
-        for (index, pixels), sample, found in zip(images.items(), batch.samples, by_image, strict=True):
-            detections = sample["way_back"].detections(found.to("cpu"), sample["original_size"])
-            yield Prediction(index, pixels, detections)
+    def _looks(self, pixels: Tensor) -> Iterator[Sample]:
+        sample = as_sample(pixels)
+        if self._views is None:
+            yield self._pipeline(sample)
+            return
+        for index in range(len(self._views.of(sample["original_size"]))):
+            yield self._views.sample(sample, index)
+
+    def _predict(
+        self, looks: list[Sample], pixels_of: dict[int, Tensor], merger: ViewMerger | None, at_least: int = 0
+    ) -> Iterator[Prediction]:
+        """Yield the images that are complete with these looks, and take them out of ``pixels_of``."""
+        batch = Batch.collate(looks, self._divisibility)
+        by_look = self._detect(batch, max(0, at_least - len(batch)))
+        samples, found = (
+            batch.samples,
+            [
+                sample["way_back"].detections(each.to("cpu"), sample["original_size"])
+                for sample, each in zip(batch.samples, by_look, strict=True)
+            ],
+        )
+        if merger is not None:
+            samples, found = merger.completed(samples, found)
+        for sample, detections in zip(samples, found, strict=True):
+            index = int(sample["image_id"])
+            yield Prediction(index, pixels_of.pop(index), detections)
 
     @torch.no_grad()  # not inference_mode: what comes out may be computed with, and cached anchors trained with
     def _detect(self, batch: Batch, num_empty: int) -> list[Detections]:

@@ -95,6 +95,24 @@ def test_a_broken_image_is_reported_and_the_others_are_predicted(
     assert "1 of 3 inputs could not be read and were left out" in told
 
 
+def test_options_say_how_each_image_is_looked_at(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    more = ("--flip", "both", "--scales", "1", "1.5", "--tile-size", "32", "--tile-overlap", "0.5", "--merge", "BatchedNMS")
+    assert predict(checkpoint, folder / "a/photo.png", output=tmp_path / "out", more=("--score-threshold", "0", *more)) == 0
+    (entry,) = entries(tmp_path / "out")
+    views = {"FLIP": "both", "SCALES": [1.0, 1.5], "TILE_SIZE": 32, "TILE_OVERLAP": 0.5, "MERGE": {"NAME": "BatchedNMS"}}
+    (expected,) = Predictor.from_checkpoint(checkpoint, "cpu", views=views)([folder / "a/photo.png"])
+    boxes = torch.tensor([row["box"] for row in entry["detections"]])
+    torch.testing.assert_close(boxes, expected.boxes, rtol=0, atol=1e-3)
+
+
+def test_an_unknown_view_is_told_with_what_there_is(
+    checkpoint: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(checkpoint, folder, output=tmp_path / "out", more=("--merge", "WeightedBoxFusio")) == 2
+    assert "Did you mean 'WeightedBoxFusion'?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_video_gets_a_video_and_an_entry_for_each_frame(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
     with VideoWriter(folder / "clip.mp4", 10) as video:
         for seed in range(5):

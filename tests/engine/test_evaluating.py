@@ -13,6 +13,8 @@ from dettoolkit.data.loader import build_test_loader
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import CocoEvaluator
+from dettoolkit.inference import Predictor
+from dettoolkit.inference.merging import build_views, chosen_views
 from dettoolkit.modeling import build_model
 
 SmallConfig = Callable[..., CfgNode]
@@ -106,3 +108,30 @@ def test_examples_are_whole_images_with_their_detections(cfg: CfgNode, model: An
     assert [example.image_id for example in evaluation.examples] == [
         evaluation.dataset.records[index].image_id for index in range(5)
     ]
+
+
+VIEWS = {"FLIP": "horizontal", "SCALES": [1.0, 1.5], "MERGE": {"NAME": "BatchedNMS"}}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_with_several_views_evaluation_merges_what_the_predictor_merges(cfg: CfgNode, model: Any, batch_size: int) -> None:
+    cfg.defrost()
+    cfg.DATASETS.TEST_TRANSFORMS = []
+    model.decoder.score_threshold, model.decoder.max_detections = 0.001, 20
+    cfg.DATASETS.TEST_VIEWS = CfgNode(chosen_views(cfg.DATASETS.TEST_VIEWS, VIEWS))
+    dataset = build_dataset(cfg, "other")
+    views, merger = build_views(cfg.DATASETS, model)
+    loader = build_test_loader(dataset, [], batch_size=batch_size, views=views, divisibility=32)
+    evaluation = DatasetEvaluation(dataset, loader, [CocoEvaluator(dataset.info)], merger=merger)
+    numbers = evaluation.run(model, CPU)
+    predictor = Predictor(model, cfg, dataset.info, "cpu")
+    assert [len(example.detections) for example in evaluation.examples] == [20] * len(dataset)
+    alike = predictor([dataset.read_image(example.image_id) for example in evaluation.examples], batch_size)
+    for example, expected in zip(evaluation.examples, alike, strict=True):
+        torch.testing.assert_close(example.detections.boxes, expected.boxes, rtol=0, atol=0.01)
+        torch.testing.assert_close(example.detections.scores, expected.scores, rtol=0, atol=1e-4)
+    if batch_size > 1:
+        return  # the plain view is padded to the size of the larger ones, which have anchors in the padding
+    plain = _evaluation(cfg, batch_size).run(model, CPU)  # the losses are those of the plain view
+    losses = {name: value for name, value in plain.items() if name.startswith("validation")}
+    assert {name: numbers[name] for name in losses} == pytest.approx(losses, rel=1e-5)
