@@ -28,7 +28,8 @@ ALL, SMALL, MEDIUM, LARGE = range(4)
 class Accumulated:
     """What COCO's evaluation leaves behind; -1 where a class has no ground truth in an area range.
 
-    Axes: T = 10 IoU thresholds (0.50 to 0.95), R = 101 recalls (0 to 1), K classes, A = 4 area ranges, M limits of detections.
+    Axes: T = 10 IoU thresholds (0.50 to 0.95), R = 101 recalls (0 to 1), K classes, A = 4 area ranges, or as many as were asked
+    for, M limits of detections.
 
     Args:
         precision: ``[T, R, K, A, M]``.
@@ -51,14 +52,62 @@ def accumulate(collected: Collected, num_classes: int, max_detections: Sequence[
         backend: the library that does it; both give the same numbers.
     """
     make_index, make_evaluation = _library(backend)
-    with _no_search_for_cycles(), contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+    with _quietly():
         truth = _indexed(make_index(), collected, num_classes, _truth_annotations(collected.truth))
         found = _indexed(make_index(), collected, num_classes, _found_annotations(collected.found))
         evaluation = make_evaluation(truth, found, iouType="bbox")
-        evaluation.params.maxDets = list(max_detections)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    shape = (len(evaluation.params.iouThrs), len(evaluation.params.recThrs), num_classes, 4, len(max_detections))
+        return _accumulated(evaluation, num_classes, max_detections)
+
+
+@dataclass(frozen=True)
+class Property:
+    """A number of each box that takes the place of the area in COCO's area ranges.
+
+    Args:
+        truth: ``[G]`` float64, of the ground-truth boxes.
+        found: ``[D]`` float64, of the detections.
+        ranges: (lowest, highest), both of them inside; what is outside is ignored as objects of another size are.
+    """
+
+    truth: np.ndarray
+    found: np.ndarray
+    ranges: Sequence[tuple[float, float]]
+
+
+def accumulate_by_property(
+    collected: Collected, num_classes: int, max_detections: int, backend: Backend, properties: Sequence[Property]
+) -> list[Accumulated]:
+    """Do the same for ranges of other numbers than the area; the A axis of each result has the ranges of its property.
+
+    Args:
+        collected: of G ground-truth boxes and D detections.
+        num_classes: K.
+        max_detections: limit of detections an image and class.
+        backend: the library that does it.
+        properties: what to look at, one after the other.
+    """
+    make_index, make_evaluation = _library(backend)
+    results = []
+    with _quietly():
+        annotations = _truth_annotations(collected.truth), _found_annotations(collected.found)
+        truth, found = (_indexed(make_index(), collected, num_classes, rows) for rows in annotations)
+        for each in properties:
+            for rows, values in zip(annotations, (each.truth, each.found), strict=True):
+                for row, value in zip(rows, values.tolist(), strict=True):
+                    row["area"] = value
+            evaluation = make_evaluation(truth, found, iouType="bbox")
+            evaluation.params.areaRng = [list(limits) for limits in each.ranges]
+            evaluation.params.areaRngLbl = [str(number) for number in range(len(each.ranges))]
+            results.append(_accumulated(evaluation, num_classes, [max_detections]))
+    return results
+
+
+def _accumulated(evaluation: Any, num_classes: int, max_detections: Sequence[int]) -> Accumulated:
+    evaluation.params.maxDets = list(max_detections)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    params = evaluation.params
+    shape = (len(params.iouThrs), len(params.recThrs), num_classes, len(params.areaRng), len(max_detections))
     arrays = {name: np.asarray(evaluation.eval[name], dtype=np.float64) for name in ("precision", "recall", "scores")}
     return Accumulated(
         arrays["precision"].reshape(shape),
@@ -68,12 +117,15 @@ def accumulate(collected: Collected, num_classes: int, max_detections: Sequence[
 
 
 @contextlib.contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """Keep Python from looking through millions of dictionaries, again and again, for cycles that they do not have."""
+def _quietly() -> Iterator[None]:
+    """Keep pycocotools from printing its progress, and Python from looking through millions of dictionaries, again and again,
+    for cycles that they do not have.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         if was_enabled:
             gc.enable()
