@@ -14,6 +14,7 @@ from dettoolkit.evaluation.analysis.matching import MatchedDetections
 Statistic: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Weights of the images ``[B, I]`` -> numbers ``[B, ...]``."""
 
+_ROUNDED_UP = np.arange(len(RECALLS)) / 100 < RECALLS  # 0.07 and others: a recall of exactly 7 / 100 falls short of COCO's 0.07
 _CELLS = 1 << 20  # numbers worked on at a time: a few arrays of this size stay in a processor's cache
 
 
@@ -106,9 +107,22 @@ def _area(right: np.ndarray, so_far: np.ndarray, num_truth: np.ndarray) -> np.nd
     """
     precision = right / np.maximum(so_far, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = right / np.maximum(num_truth, 1)[:, None]
-    reached = np.searchsorted(RECALLS, recall, side="right")
-    return (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALLS)
+    reached = recalls_reached(right, np.maximum(num_truth, 1)[:, None])
+    gained = np.diff(reached, axis=1, prepend=0.0)
+    return np.einsum("bp,bp->b", envelope, gained) / len(RECALLS)
+
+
+def recalls_reached(right: np.ndarray, num_truth: np.ndarray) -> np.ndarray:
+    """Return how many of the 101 recalls are at most right / num_truth, float64; both are whole numbers.
+
+    It is ``searchsorted(RECALLS, right / num_truth, "right")``, which would take half of the time of a bootstrap.
+    """
+    percent = 100 * right / num_truth
+    steps = np.floor(percent)
+    whole = np.nonzero(steps == percent)
+    reached = steps + 1
+    reached[whole] -= _ROUNDED_UP[steps[whole].astype(np.int64)]
+    return reached
 
 
 def draw_weights(num_images: int, num_replicates: int, generator: np.random.Generator) -> np.ndarray:

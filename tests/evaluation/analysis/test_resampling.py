@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dettoolkit.evaluation.analysis.average_precision import average_precisions
+from dettoolkit.evaluation.analysis.average_precision import RECALLS, average_precisions
 from dettoolkit.evaluation.analysis.matching import match_detections
-from dettoolkit.evaluation.analysis.resampling import ResampledPrecision, draw_weights
+from dettoolkit.evaluation.analysis.resampling import ResampledPrecision, draw_weights, recalls_reached
 from dettoolkit.structures import Detections
 
 NUM_CLASSES = 5
@@ -50,6 +50,13 @@ def test_each_image_once_is_the_ap_of_all_and_none_without_an_object_is_nan(rand
     only_empty = np.zeros((1, 41))
     only_empty[0, -1] = 1.0
     assert np.isnan(precision(only_empty)).all()
+
+
+def test_recalls_are_reached_as_in_a_search_among_them():
+    num_truth = np.arange(1, 1501.0)[:, None]
+    right = np.minimum(np.arange(0, 1501.0), num_truth)
+    expected = np.searchsorted(RECALLS, right / num_truth, side="right")
+    np.testing.assert_array_equal(recalls_reached(right, num_truth), expected)
 
 
 def test_blocks_of_replicates_do_not_show(random_images, monkeypatch):
