@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from dettoolkit.config.yaml_reader import parse, plain
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.diagnosis.anchors import anchors_in_one_line
+from dettoolkit.diagnosis.dataset import in_one_line, quick_check
 from dettoolkit.distributed import is_main_process, world_size
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.errors import ConfigError, TrainingError, listed
@@ -79,6 +81,22 @@ def tell_about_anchors(model: nn.Module, dataset: DetectionDataset, cfg: CfgNode
         logger.info("%s", anchors_in_one_line(model, dataset, cfg))
     except ConfigError as error:  # anchors of another kind
         logger.info("anchors are not compared with objects: %s", error)
+
+
+def tell_about_data(train: DetectionDataset, test: Sequence[DetectionDataset]) -> None:
+    """Warn in a line each of what the boxes and classes of the data sets show, in the main process; say nothing else.
+
+    Args:
+        train: that it is trained on.
+        test: that it is evaluated on.
+    """
+    if not is_main_process():
+        return
+    findings = [finding for finding in quick_check([train], test) if finding.severity != "hint"]
+    for finding in findings:
+        logger.warning("%s", in_one_line(finding))
+    if findings:
+        logger.warning("dettoolkit check-dataset shows all of them, and looks at the images as well")
 
 
 def tell_other_settings(cfg: CfgNode, folder: RunFolder) -> None:

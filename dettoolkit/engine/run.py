@@ -24,7 +24,7 @@ from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.failures import logged_failure, taken_back
 from dettoolkit.engine.hooks.profile import Profile
 from dettoolkit.engine.hooks.report import write_run_report
-from dettoolkit.engine.readiness import check_ready_to_train, tell_about_anchors, tell_other_settings
+from dettoolkit.engine.readiness import check_ready_to_train, tell_about_anchors, tell_about_data, tell_other_settings
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import ConfigError
@@ -100,6 +100,7 @@ def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
     if not folder.resumes:
+        tell_about_data(dataset, [evaluation.dataset for evaluation in run.evaluations])
         tell_about_anchors(run.model, dataset, run.cfg)
     if run.cfg.MODEL.COMPILE != "none":
         compile_for_training(run.model, "MODEL.COMPILE", run.cfg.MODEL.COMPILE == "step", run.device)

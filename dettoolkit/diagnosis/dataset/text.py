@@ -35,7 +35,7 @@ def as_data(check: DatasetCheck) -> dict[str, Any]:
 def finding_lines(finding: Finding, shown: int) -> Iterator[str]:
     """Yield a finding as lines: what and how many, examples, what to do."""
     yield f"{finding.severity} {finding.kind}: {finding.title}: {finding.count}"
-    yield from (f"    {_example(example)}" for example in finding.examples[:shown])
+    yield from (f"    {example_text(example)}" for example in finding.examples[:shown])
     rest = max(finding.count, len(finding.examples)) - min(shown, len(finding.examples))
     if rest and finding.examples:
         yield f"    and {rest} more"
@@ -43,7 +43,8 @@ def finding_lines(finding: Finding, shown: int) -> Iterator[str]:
         yield f"    {finding.advice}"
 
 
-def _example(example: FindingExample) -> str:
+def example_text(example: FindingExample) -> str:
+    """Return an example with its place, in one line."""
     place = "" if not example.place or example.text.startswith(example.place) else f"{example.place}: "
     file = "" if not example.file_name or example.file_name in example.text else f" ({example.file_name})"
     dataset = example.dataset if not place else ""
