@@ -151,9 +151,13 @@ class RunFolder:
 
     def inference(self, dataset: str) -> Path:
         """Return the folder for what is inferred on a data set, made if need be."""
-        folder = self.path / "inference" / re.sub(r"[^\w.-]", "_", dataset)
+        folder = self.predictions(dataset).parent
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def predictions(self, dataset: str) -> Path:
+        """Return where the detections of an evaluation on a data set stand; nothing is made."""
+        return self.path / "inference" / re.sub(r"[^\w.-]", "_", dataset) / "predictions.json"
 
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``."""
