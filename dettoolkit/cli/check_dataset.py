@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples", type=int, default=5, metavar="N", help="examples of each finding in the text (default: 5)"
     )
+    parser.add_argument(
+        "--fix", metavar="OUT", help="write a mended copy into a new or empty folder: COCO's format, with a list of changes"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the findings as JSON")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that decode images (default: one for each processor)"
@@ -43,12 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check."""
+    from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
     from dettoolkit.diagnosis.dataset import as_data, as_text, check_datasets
+    from dettoolkit.diagnosis.dataset.mending import write_mended_copy
 
     cfg = load_config(arguments.config_file, arguments.overrides)
-    if arguments.quick and arguments.overlaps:
-        raise ConfigError("--overlaps compares pixels, and --quick reads none: give one of the two.")
+    if arguments.quick and (arguments.overlaps or arguments.fix):
+        option = "--overlaps" if arguments.overlaps else "--fix"
+        raise ConfigError(f"{option} needs the pixels, and --quick reads none: give one of the two.")
+    mended = claim_folder(arguments.fix, "--fix") if arguments.fix else None
     check = check_datasets(
         cfg,
         _names(arguments, cfg),
@@ -59,6 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     print(as_text(check, max(0, arguments.examples)))
     if arguments.json:
         _write_json(Path(arguments.json), as_data(check))
+    if mended is not None:
+        changes = write_mended_copy(check, cfg, mended)
+        print(
+            f"{len(changes)} changes, listed in {mended / 'changes.txt'}; the mended copy's config is {mended / 'config.yaml'}"
+        )
     return 0 if check.is_clean else _FOUND
 
 

@@ -78,12 +78,23 @@ def test_quick_reads_headers_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert "error truncated-image" in capsys.readouterr().out
 
 
+def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    write([*SOUND, NO_AREA])
+    assert check("--fix", "mended") == 1
+    assert "1 changes, listed in mended/changes.txt" in capsys.readouterr().out
+    assert "removed: of zero or negative size" in Path("mended/changes.txt").read_text()
+    assert run_command("check-dataset", ["--config-file", "mended/config.yaml", "--workers", "0"]) == 0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["DATASETS.CATALOG.mine.ANNOTATIONS", "gone.json"], "gone.json: no such annotation file"),
         (["DATASETS.TRAIN", "[]"], "DATASETS.TRAIN and DATASETS.TEST are empty"),
         (["--datasets", "mini"], "no data set 'mini'. Did you mean 'mine'?"),
+        (["--fix", "out", "--quick"], "--fix needs the pixels, and --quick reads none"),
+        (["--fix", "1.png"], "--fix: 1.png is there and not empty; nothing in it is overwritten"),
+        (["--overlaps", "--quick"], "--overlaps needs the pixels"),
         (["--workers", "-1"], "--workers: expected 0 or more, got -1"),
         (["DATASETS.TEST", "[other]", "DATASETS.CATALOG.other", "{NAME: COCODataset, ANNOTATIONS: my.yaml}"], "it is not"),
     ],

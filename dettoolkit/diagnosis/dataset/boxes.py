@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dettoolkit.data.datasets.entries import BOX_FAULTS, judged_boxes
-from dettoolkit.diagnosis.dataset.inspection import InspectedSet
+from dettoolkit.diagnosis.dataset.inspection import BoxTable, InspectedSet
 from dettoolkit.diagnosis.dataset.kinds import found
 from dettoolkit.structures import Finding
 
@@ -40,23 +40,25 @@ def broken_boxes(inspected: InspectedSet) -> Iterator[Finding]:
 def duplicate_boxes(inspected: InspectedSet) -> Iterator[Finding]:
     """Yield boxes that stand twice in an image, with the same class and with two; crowd regions are left out of account."""
     corners, sizes = inspected.pixel_corners()
-    first, second, overlaps = duplicate_pairs(inspected, corners, sizes)
-    same = inspected.boxes.labels[first] == inspected.boxes.labels[second]
+    later, earlier, overlaps = duplicate_pairs(inspected.boxes, corners, sizes)
+    same = inspected.boxes.labels[later] == inspected.boxes.labels[earlier]
     for kind, chosen in (("duplicate-boxes", same), ("same-box-two-classes", ~same)):
-        yield from _pairs(kind, inspected, corners, first[chosen], second[chosen], overlaps[chosen])
+        yield from _pairs(kind, inspected, corners, later[chosen], earlier[chosen], overlaps[chosen])
 
 
 def duplicate_pairs(
-    inspected: InspectedSet, corners: NDArray[np.float64], sizes: NDArray[np.int64]
+    table: BoxTable, corners: NDArray[np.float64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return ``[P]`` indices of boxes, of the earlier boxes that stand in the same place, and the IoU of the two.
 
+    Crowd regions and broken boxes are left out of account; ``table.images`` need not ascend.
+
     A box that stands three times is in two pairs: each time with the first that it equals.
     """
-    sound = (judged_boxes(corners, sizes)[1] == 0) & ~inspected.boxes.ignore
+    sound = (judged_boxes(corners, sizes)[1] == 0) & ~table.ignore
     indices = np.flatnonzero(sound)
-    order = indices[np.lexsort((corners[indices, 0], inspected.boxes.images[indices]))]
-    boxes, owners = corners[order], inspected.boxes.images[order]
+    order = indices[np.lexsort((corners[indices, 0], table.images[indices]))]
+    boxes, owners = corners[order], table.images[order]
     # IoU >= L asks of the left edges that they differ by less than (1 - L) / L widths
     reach = np.maximum(SHIFT, (boxes[:, 2] - boxes[:, 0]) * (1 - LARGEST_OVERLAP) / LARGEST_OVERLAP)
     active, step, pairs = np.arange(len(order)), 0, []
