@@ -19,6 +19,7 @@ from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import TrainLoader, build_test_loader, build_train_loader
 from dettoolkit.distributed import is_main_process, process_device, rank, world_size, wrap_ddp
 from dettoolkit.engine.checkpointing import Checkpointer
+from dettoolkit.engine.class_weights import with_class_weights, with_class_weights_of
 from dettoolkit.engine.classes import classes_of_checkpoint, num_classes, tell_other_classes
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.failures import logged_failure, taken_back
@@ -94,7 +95,7 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
 
 def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
     dataset = build_train_dataset(cfg)
-    run = _prepare(cfg, folder, [dataset.info])
+    run = _prepare(with_class_weights(cfg, dataset), folder, [dataset.info])
     if not folder.resumes:
         load_pretrained(run.model, run.cfg, offline)
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
@@ -139,7 +140,7 @@ def evaluate(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[
     output = folder.for_another_evaluation()
     with taken_back(output):
         weights = str(fetch(weights, offline))
-        run = _prepare(cfg, output, classes_of_checkpoint(weights))
+        run = _prepare(with_class_weights_of(cfg, weights), output, classes_of_checkpoint(weights))
         if of_run:
             tell_other_settings(run.cfg, folder)
         load_weights(run.model, weights)

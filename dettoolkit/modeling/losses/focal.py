@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dettoolkit.modeling.losses.by_class import alpha_by_class, alpha_on, are_shares
+from dettoolkit.modeling.losses.class_weights import ClassWeights
 from dettoolkit.modeling.losses.kernels import balanced
 from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
@@ -16,7 +19,7 @@ from dettoolkit.registry import LOSSES
 def sigmoid_focal_loss(
     logits: Tensor,
     labels: Tensor,
-    alpha: float | None = 0.25,
+    alpha: float | Tensor | None = 0.25,
     gamma: float = 2.0,
     weights: Tensor | None = None,
     by_anchor: bool = False,
@@ -31,7 +34,8 @@ def sigmoid_focal_loss(
     Args:
         logits: ``[..., K]`` of any float dtype; computed in float32 (float64 stays).
         labels: ``[...]`` int64: 0..K-1, -1 for background, -2 for ignored (no loss and exactly zero gradient).
-        alpha: weight of the class of the label; None for no weighting of either side.
+        alpha: weight of the class of the label, one for all or ``[K]`` by class, in which case 1 - alpha of each other class is
+            its own; None for no weighting of either side.
         gamma: focusing exponent, >= 0; 0 is (alpha-balanced) cross-entropy.
         weights: ``[...]`` weight of each anchor, without gradient; None for 1.
         by_anchor: whether to return ``[...]`` losses rather than their sum.
@@ -45,10 +49,11 @@ def sigmoid_focal_loss(
         IndexError: a label is no class (in the Triton kernel and under torch.compile the loss is NaN instead).
         RuntimeError: a backward pass with ``create_graph``, which a second derivative needs.
     """
-    if gamma < 0 or not (alpha is None or 0 <= alpha <= 1):
+    if gamma < 0 or not (alpha is None or isinstance(alpha, Tensor) or 0 <= alpha <= 1):
         raise ValueError(f"expected gamma >= 0 and alpha in 0..1 or None, got {gamma} and {alpha}")
     formula = balanced("focal", (gamma,), partial(focal_side, gamma=gamma), alpha)
-    return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor)
+    by_class = alpha if isinstance(alpha, Tensor) else None
+    return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor, alpha=by_class)
 
 
 def focal_side(x: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
@@ -70,8 +75,13 @@ class FocalLoss:
     """Focal loss (Lin et al., ICCV 2017, equations 4 and 5), see :func:`sigmoid_focal_loss`.
 
     Args:
-        alpha: weight of the class of the label, 1 - alpha for the others; null: no weighting.
+        alpha: weight of the class of the label, 1 - alpha for the others, or a list with such a number for the output of each
+            class; null: no weighting.
         gamma: how much easy examples are played down; 0 is cross-entropy.
+        class_weights: what anchors of an object count, by class: none, a list of numbers, or computed from the boxes of the
+            training set, with a mean of 1 over them: inverse (1 / n), sqrt (1 / sqrt(n)) or effective_number.
+        effective_number_beta: of effective_number, ``(1 - beta) / (1 - beta^n)``; 0 is none, towards 1 it becomes inverse.
+        num_classes: K (wired).
 
     Raises:
         ValueError: a number out of range.
@@ -80,11 +90,19 @@ class FocalLoss:
     needs_quality = False
     takes_bfloat16 = True
 
-    def __init__(self, alpha: float | None = 0.25, gamma: float = 2.0) -> None:
-        if gamma < 0 or not (alpha is None or 0 <= alpha <= 1):
+    def __init__(
+        self,
+        alpha: float | list[float] | None = 0.25,
+        gamma: float = 2.0,
+        class_weights: Literal["none", "inverse", "sqrt", "effective_number"] | list[float] = "none",
+        effective_number_beta: float = 0.999,
+        num_classes: int | None = None,
+    ) -> None:
+        if gamma < 0 or not are_shares(alpha):
             raise ValueError(f"expected gamma >= 0 and alpha in 0..1 or null, got {gamma} and {alpha}")
-        self.alpha = alpha
+        self.alpha = alpha_by_class(alpha, num_classes)
         self.gamma = gamma
+        self.class_weights = ClassWeights(class_weights, num_classes, effective_number_beta)
 
     def __call__(
         self,
@@ -95,4 +113,5 @@ class FocalLoss:
         by_anchor: bool = False,
     ) -> Tensor:
         """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
-        return sigmoid_focal_loss(logits, labels, self.alpha, self.gamma, weights, by_anchor)
+        weights = self.class_weights.times(logits, labels, weights)
+        return sigmoid_focal_loss(logits, labels, alpha_on(self.alpha, logits), self.gamma, weights, by_anchor)

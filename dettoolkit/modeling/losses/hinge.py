@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from dettoolkit.modeling.losses.class_weights import ClassWeights
 from dettoolkit.modeling.losses.kernels import balanced
 from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
 from dettoolkit.registry import LOSSES
@@ -22,6 +24,10 @@ class HingeLoss:
 
     Args:
         margin: the p_t from which on an example costs nothing.
+        class_weights: what anchors of an object count, by class: none, a list of numbers, or computed from the boxes of the
+            training set, with a mean of 1 over them: inverse (1 / n), sqrt (1 / sqrt(n)) or effective_number.
+        effective_number_beta: of effective_number, ``(1 - beta) / (1 - beta^n)``; 0 is none, towards 1 it becomes inverse.
+        num_classes: K (wired).
 
     Raises:
         ValueError: a margin outside of (0, 1].
@@ -30,10 +36,17 @@ class HingeLoss:
     needs_quality = False
     takes_bfloat16 = True
 
-    def __init__(self, margin: float = 0.5) -> None:
+    def __init__(
+        self,
+        margin: float = 0.5,
+        class_weights: Literal["none", "inverse", "sqrt", "effective_number"] | list[float] = "none",
+        effective_number_beta: float = 0.999,
+        num_classes: int | None = None,
+    ) -> None:
         if not 0 < margin <= 1:
             raise ValueError(f"margin expects a number above 0 and at most 1, got {margin}")
         self.margin = margin
+        self.class_weights = ClassWeights(class_weights, num_classes, effective_number_beta)
 
     def __call__(
         self,
@@ -44,6 +57,7 @@ class HingeLoss:
         by_anchor: bool = False,
     ) -> Tensor:
         """Return the loss of ``logits [..., K]`` and ``labels [...]``: a float32 sum, or ``[...]`` by anchor."""
+        weights = self.class_weights.times(logits, labels, weights)
         formula = balanced("hinge", (self.margin,), partial(_side, margin=self.margin), alpha=None)
         return sigmoid_loss(logits, labels, formula, weights, by_anchor=by_anchor)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dettoolkit.modeling.losses.class_weights import ClassWeights
 from dettoolkit.modeling.losses.focal import focal_side
 from dettoolkit.modeling.losses.kernels import Formula
 from dettoolkit.modeling.losses.sigmoid_loss import sigmoid_loss
@@ -23,6 +25,10 @@ class QualityFocalLoss:
 
     Args:
         beta: how much scores near to their quality are played down; 0 is cross-entropy with soft targets.
+        class_weights: what anchors of an object count, by class: none, a list of numbers, or computed from the boxes of the
+            training set, with a mean of 1 over them: inverse (1 / n), sqrt (1 / sqrt(n)) or effective_number.
+        effective_number_beta: of effective_number, ``(1 - beta) / (1 - beta^n)``; 0 is none, towards 1 it becomes inverse.
+        num_classes: K (wired).
 
     Raises:
         ValueError: a negative beta, or one between 0 and 1, with which the gradient is infinite where p meets y.
@@ -31,10 +37,17 @@ class QualityFocalLoss:
     needs_quality = True
     takes_bfloat16 = True
 
-    def __init__(self, beta: float = 2.0) -> None:
+    def __init__(
+        self,
+        beta: float = 2.0,
+        class_weights: Literal["none", "inverse", "sqrt", "effective_number"] | list[float] = "none",
+        effective_number_beta: float = 0.999,
+        num_classes: int | None = None,
+    ) -> None:
         if beta != 0 and beta < 1:
             raise ValueError(f"beta expects 0, or 1 and more, got {beta}")
         self.beta = beta
+        self.class_weights = ClassWeights(class_weights, num_classes, effective_number_beta)
 
     def __call__(
         self,
@@ -51,6 +64,7 @@ class QualityFocalLoss:
         """
         if quality is None:
             raise ValueError("QualityFocalLoss expects quality [...], a number in 0..1 for each anchor, got none")
+        weights = self.class_weights.times(logits, labels, weights)
         negative, positive = partial(focal_side, gamma=self.beta), partial(_own_side, beta=self.beta)
         return sigmoid_loss(logits, labels, Formula("quality", (self.beta,), negative, positive), weights, quality, by_anchor)
 

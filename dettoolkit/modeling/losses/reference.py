@@ -38,12 +38,12 @@ def reference_losses(
     return torch.where(labels == IGNORED, 0.0, losses)
 
 
-def focal(alpha: float | None, gamma: float) -> Reference:
-    """Return focal loss (Lin et al., ICCV 2017, equation 5); cross-entropy for gamma = 0."""
+def focal(alpha: float | Tensor | None, gamma: float) -> Reference:
+    """Return focal loss (Lin et al., ICCV 2017, equation 5); cross-entropy for gamma = 0. alpha may be ``[K]``."""
     return lambda x, own, quality: -_alpha_t(own, alpha) * (1 - _p_t(x, own)) ** gamma * _p_t(x, own).log()
 
 
-def focal_star(gamma: float, beta: float, alpha: float | None) -> Reference:
+def focal_star(gamma: float, beta: float, alpha: float | Tensor | None) -> Reference:
     """Return FL* (Lin et al., ICCV 2017, appendix A, equations 7 and 8)."""
 
     def loss(x: Tensor, own: Tensor, quality: Tensor) -> Tensor:
@@ -82,5 +82,5 @@ def _p_t(x: Tensor, own: Tensor) -> Tensor:
     return torch.where(own, 1 / (1 + (-x).exp()), 1 / (1 + x.exp()))
 
 
-def _alpha_t(own: Tensor, alpha: float | None) -> Tensor | float:
+def _alpha_t(own: Tensor, alpha: float | Tensor | None) -> Tensor | float:
     return 1.0 if alpha is None else torch.where(own, alpha, 1 - alpha).double()

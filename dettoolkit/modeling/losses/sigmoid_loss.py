@@ -18,6 +18,7 @@ def sigmoid_loss(
     weights: Tensor | None = None,
     quality: Tensor | None = None,
     by_anchor: bool = False,
+    alpha: Tensor | None = None,
 ) -> Tensor:
     """Sum a loss over the sigmoid outputs of K classes, each of which is a yes or no of its own.
 
@@ -30,6 +31,8 @@ def sigmoid_loss(
         weights: ``[...]`` weight of each anchor, without gradient; None for 1.
         quality: ``[...]`` what the formula gets of each anchor, without gradient; None where it needs none.
         by_anchor: whether to return ``[...]`` losses rather than their sum.
+        alpha: ``[K]``, without gradient: what the formula is multiplied with at the output of the label's class, and one minus
+            that at each other output; None for 1 everywhere.
 
     Returns:
         A scalar float32, or ``[...]``. It can be differentiated once, in any number of backward passes; a second derivative
@@ -45,10 +48,12 @@ def sigmoid_loss(
     for name, given in (("weights", weights), ("quality", quality)):
         if given is not None and given.shape != labels.shape:
             raise ValueError(f"expected {name} [...] as labels, got {list(given.shape)} and {list(labels.shape)}")
+    if alpha is not None and alpha.shape != logits.shape[-1:]:
+        raise ValueError(f"expected alpha [K] for logits [..., K], got {list(alpha.shape)} and {list(logits.shape)}")
     # a small weight and a small slope make a product that float16 does not hold: they are multiplied in the backward pass
     later = weights if logits.dtype == torch.float16 else None
     now = None if later is not None else weights
-    losses = _SigmoidLoss.apply(logits, labels, now, quality, formula, by_anchor or later is not None)
+    losses = _SigmoidLoss.apply(logits, labels, now, quality, alpha, formula, by_anchor or later is not None)
     if later is None:
         return losses
     return losses * later.detach() if by_anchor else (losses * later.detach()).sum()
@@ -64,6 +69,7 @@ class _SigmoidLoss(torch.autograd.Function):
         labels: Tensor,
         weights: Tensor | None,
         quality: Tensor | None,
+        alpha: Tensor | None,
         formula: Formula,
         by_anchor: bool,
     ) -> Tensor:
@@ -81,6 +87,7 @@ class _SigmoidLoss(torch.autograd.Function):
             with_gradient=ctx.needs_input_grad[0],
             gradient_scale=ctx.scale,
             by_anchor=by_anchor,
+            alpha=None if alpha is None else alpha.to(logits.device, dtype).contiguous(),
         )
         losses, gradient = _computed(ctx, work)
         if gradient is not None:
@@ -93,7 +100,7 @@ class _SigmoidLoss(torch.autograd.Function):
             raise RuntimeError("this loss can be differentiated once only: create_graph=True is not supported")
         (gradient,) = ctx.saved_tensors
         factor = upstream if ctx.scale == 1 else upstream * (1 / ctx.scale)
-        return _times(gradient, factor, ctx.with_triton).reshape(ctx.shape), None, None, None, None, None
+        return _times(gradient, factor, ctx.with_triton).reshape(ctx.shape), None, None, None, None, None, None
 
 
 def _computed(ctx: Any, work: Work) -> tuple[Tensor, Tensor | None]:

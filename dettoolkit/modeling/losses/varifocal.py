@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from dettoolkit.modeling.losses.class_weights import ClassWeights
 from dettoolkit.modeling.losses.focal import focal_side
 from dettoolkit.modeling.losses.kernels import Formula
 from dettoolkit.modeling.losses.quality_focal import soft_cross_entropy
@@ -25,6 +27,10 @@ class VarifocalLoss:
     Args:
         alpha: weight of the negatives; other than in focal loss, the positives' does not depend on it.
         gamma: how much easy negatives are played down.
+        class_weights: what anchors of an object count, by class: none, a list of numbers, or computed from the boxes of the
+            training set, with a mean of 1 over them: inverse (1 / n), sqrt (1 / sqrt(n)) or effective_number.
+        effective_number_beta: of effective_number, ``(1 - beta) / (1 - beta^n)``; 0 is none, towards 1 it becomes inverse.
+        num_classes: K (wired).
 
     Raises:
         ValueError: a negative number.
@@ -33,11 +39,19 @@ class VarifocalLoss:
     needs_quality = True
     takes_bfloat16 = True
 
-    def __init__(self, alpha: float = 0.75, gamma: float = 2.0) -> None:
+    def __init__(
+        self,
+        alpha: float = 0.75,
+        gamma: float = 2.0,
+        class_weights: Literal["none", "inverse", "sqrt", "effective_number"] | list[float] = "none",
+        effective_number_beta: float = 0.999,
+        num_classes: int | None = None,
+    ) -> None:
         if alpha < 0 or gamma < 0:
             raise ValueError(f"expected alpha >= 0 and gamma >= 0, got {alpha} and {gamma}")
         self.alpha = alpha
         self.gamma = gamma
+        self.class_weights = ClassWeights(class_weights, num_classes, effective_number_beta)
 
     def __call__(
         self,
@@ -54,6 +68,7 @@ class VarifocalLoss:
         """
         if quality is None:
             raise ValueError("VarifocalLoss expects quality [...], a number in 0..1 for each anchor, got none")
+        weights = self.class_weights.times(logits, labels, weights)
         negative = partial(_without_quality, alpha=self.alpha, gamma=self.gamma)
         positive = partial(_own_side, alpha=self.alpha, gamma=self.gamma)
         formula = Formula("varifocal", (self.alpha, self.gamma), negative, positive)

@@ -89,6 +89,15 @@ def test_every_dtype_and_number_of_classes(dtype: torch.dtype, classes: int) -> 
     check(FocalLoss(), focal(0.25, 2.0), *example(3, 30, classes, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("classes", [1, 5, 91])
+def test_alpha_by_class(dtype: torch.dtype, classes: int) -> None:
+    alpha = torch.linspace(0.1, 1.0, classes).tolist()
+    given = torch.tensor(alpha, dtype=torch.float64, device=DEVICE)
+    check(FocalLoss(alpha, 2.0), focal(given, 2.0), *example(3, 30, classes, dtype=dtype))
+    check(FocalStarLoss(2.0, 1.0, alpha), focal_star(2.0, 1.0, given), *example(3, 30, classes, dtype=dtype))
+
+
 def test_many_classes_and_more_rows_than_a_program_takes() -> None:
     check(FocalLoss(), focal(0.25, 2.0), *example(1, 40, 1203))  # 32 rows a program
 

@@ -54,6 +54,7 @@ for loss, dtype, classes in (
     (FocalLoss(), torch.float32, 80),
     (FocalLoss(None, 0.5), torch.float16, 91),
     (FocalStarLoss(), torch.float32, 1),
+    (FocalLoss([0.25] * 20), torch.float32, 20),
     (HingeLoss(), torch.float16, 3),
     (QualityFocalLoss(2.5), torch.bfloat16 if int(sys.argv[1]) >= 80 else torch.float32, 20),
     (VarifocalLoss(), torch.float32, 1203),
@@ -82,5 +83,5 @@ def test_the_kernels_compile(capability: int, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     sizes = [int(size) for size in done.stdout.split()]
-    assert len(sizes) == 6 + 6 + 4  # with and without gradient; float16 is scaled by torch, an anchor at a time
+    assert len(sizes) == 7 + 7 + 5  # with and without gradient; float16 is scaled by torch, an anchor at a time
     assert min(sizes) > 1000

@@ -70,6 +70,9 @@ def _values_and_slopes(work: Work, rows: Tensor, labels: Tensor, quality: Tensor
     # one output of each row, whether it has a label or not: how many have one is known to the device alone
     at, is_positive = (torch.arange(len(rows), device=rows.device), labels.clamp(min=0)), labels >= 0
     own_loss, own_slope = work.formula.positive(rows[at], quality)
+    if work.alpha is not None:
+        own, others = work.alpha[at[1]], 1 - work.alpha
+        loss, slope, own_loss, own_slope = loss.mul_(others), slope.mul_(others), own_loss * own, own_slope * own
     loss[at] = torch.where(is_positive, own_loss, loss[at])
     slope[at] = torch.where(is_positive, own_slope, slope[at])
     return loss.sum(-1), slope

@@ -49,6 +49,8 @@ class Work:
         with_gradient: whether the gradient is wanted.
         gradient_scale: what the gradient is multiplied with before it is rounded to the logits' dtype.
         by_anchor: whether losses ``[N, R]`` are wanted rather than their sum.
+        alpha: ``[K]`` in the dtype of the losses: what the formula is multiplied with at the output of the label's class, and
+            one minus that at the other outputs; None for 1 everywhere.
     """
 
     logits: Tensor
@@ -59,6 +61,7 @@ class Work:
     with_gradient: bool
     gradient_scale: float
     by_anchor: bool
+    alpha: Tensor | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -66,7 +69,7 @@ class Work:
         return torch.promote_types(self.logits.dtype, torch.float32)
 
 
-def balanced(kind: str, numbers: tuple[float, ...], side: Negative, alpha: float | None) -> Formula:
+def balanced(kind: str, numbers: tuple[float, ...], side: Negative, alpha: float | Tensor | None) -> Formula:
     """Return the formula of a loss that depends on p_t alone, weighted by alpha_t.
 
     p_t at logit x of the label's class is p_t at -x of another class, so that one formula says both.
@@ -75,9 +78,10 @@ def balanced(kind: str, numbers: tuple[float, ...], side: Negative, alpha: float
         kind: the kernel's branch.
         numbers: what the branch computes with.
         side: the formula of the negatives.
-        alpha: weight of the label's class, 1 - alpha for the others; None for no weighting of either.
+        alpha: weight of the label's class, 1 - alpha for the others; None for no weighting of either. ``[K]`` is none of the
+            formula's business: :class:`Work` has it.
     """
-    positive_weight, negative_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+    positive_weight, negative_weight = (1.0, 1.0) if alpha is None or isinstance(alpha, Tensor) else (alpha, 1.0 - alpha)
 
     def negative(x: Tensor) -> tuple[Tensor, Tensor]:
         loss, slope = side(x)

@@ -18,8 +18,10 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
     own = labels[..., None] == torch.arange(num_classes, device=labels.device)
     ignored = labels == IGNORED
     loss, slope = work.formula.negative(rows)
+    if work.alpha is not None:
+        loss, slope = loss * (1 - work.alpha), slope * (1 - work.alpha)
     classes = labels.clamp(0, num_classes - 1)[..., None]
-    own_loss, own_slope = _of_one_class(work, rows.gather(-1, classes)[..., 0])
+    own_loss, own_slope = _of_one_class(work, rows.gather(-1, classes)[..., 0], classes[..., 0])
     # that class is left out of the sum, not subtracted from it: that would lose digits
     losses = torch.where(own, 0.0, loss).sum(-1) + torch.where(labels >= 0, own_loss, 0.0)
     losses = torch.where(labels < num_classes, losses, torch.nan)
@@ -30,11 +32,21 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
     return total, _gradient(work, slope, classes, own_slope) if work.with_gradient else None
 
 
-def _of_one_class(work: Work, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return losses and slopes ``[N, R]`` of logits ``[N, R]``: of the label's class, or of any where there is no label."""
+def _of_one_class(work: Work, x: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return losses and slopes ``[N, R]`` of logits ``[N, R]``: of the label's class, or of any where there is no label.
+
+    Args:
+        work: the whole.
+        x: the logits of the classes ``classes [N, R]``.
+        classes: the label, or any.
+    """
     own, other = work.formula.positive(x, work.quality), work.formula.negative(x)
-    loss, slope = (torch.where(work.labels >= 0, *pair) for pair in zip(own, other, strict=True))
-    return loss, slope
+    is_positive = work.labels >= 0
+    loss, slope = (torch.where(is_positive, *pair) for pair in zip(own, other, strict=True))
+    if work.alpha is None:
+        return loss, slope
+    weight = torch.where(is_positive, work.alpha[classes], 1 - work.alpha[classes])
+    return loss * weight, slope * weight
 
 
 def _gradient(work: Work, slope: Tensor, classes: Tensor, own_slope: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ def _losses_and_gradient_kernel(
     labels: tl.tensor,
     weights: tl.tensor,
     quality: tl.tensor,
+    alpha: tl.tensor,  # contiguous, float32
     losses: tl.tensor,
     sums: tl.tensor,
     gradient: tl.tensor,  # contiguous
@@ -47,6 +48,7 @@ def _losses_and_gradient_kernel(
     GRADIENT_SCALE: tl.constexpr,
     HAS_WEIGHTS: tl.constexpr,
     HAS_QUALITY: tl.constexpr,
+    HAS_ALPHA: tl.constexpr,
     BY_ANCHOR: tl.constexpr,
     WITH_GRADIENT: tl.constexpr,
     NUM_CLASSES: tl.constexpr,
@@ -79,6 +81,10 @@ def _losses_and_gradient_kernel(
         loss, slope = loss_and_slope(
             x, own, goodness[:, None], KIND, FIRST, SECOND, POSITIVE_WEIGHT, NEGATIVE_WEIGHT, HAS_QUALITY
         )
+        if HAS_ALPHA:
+            alpha_k = tl.load(alpha + k, mask=k < NUM_CLASSES, other=0.0)[None, :]
+            by_class = tl.where(own, alpha_k, 1.0 - alpha_k)
+            loss, slope = loss * by_class, slope * by_class
         if NUM_CLASSES % BLOCK_CLASSES != 0:
             loss = tl.where(of_a_class, loss, 0.0)
         total += loss
@@ -125,11 +131,12 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
     unused = work.logits  # what stands for a tensor that there is not, and is not read
     weights = work.labels if work.weights is None else work.weights
     quality = work.labels if work.quality is None else work.quality
+    alpha = unused if work.alpha is None else work.alpha
     slopes = unused if gradient is None else gradient
     if num_rows:
         with torch.cuda.device_of(work.logits):
             _losses_and_gradient_kernel[(blocks,)](
-                *(work.logits, work.labels, weights, quality, losses, sums, slopes, num_rows, rows_of_image),
+                *(work.logits, work.labels, weights, quality, alpha, losses, sums, slopes, num_rows, rows_of_image),
                 *work.logits.stride(),
                 *(*work.labels.stride(), *weights.stride(), *quality.stride()),
                 KIND=work.formula.kind,
@@ -140,6 +147,7 @@ def losses_and_gradient(work: Work) -> tuple[Tensor, Tensor | None]:
                 GRADIENT_SCALE=work.gradient_scale,
                 HAS_WEIGHTS=work.weights is not None,
                 HAS_QUALITY=work.quality is not None,
+                HAS_ALPHA=work.alpha is not None,
                 BY_ANCHOR=work.by_anchor,
                 WITH_GRADIENT=work.with_gradient,
                 NUM_CLASSES=num_classes,
