@@ -34,7 +34,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["dettoolkit", "dettoolkit.*"]),
-    package_data={"dettoolkit": ["py.typed", "report/templates/*", "visualization/fonts/*"]},
+    package_data={"dettoolkit": ["py.typed", "report/templates/*", "report/templates/sections/*", "visualization/fonts/*"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.11",
@@ -60,6 +60,8 @@ setup(
     ],
     extras_require={
         "timm": ["timm>=1.0.15"],
+        "tiff": ["tifffile>=2024.8.10"],
+        "albumentations": ["albumentations>=2.0,<3"],  # under MIT; its successor AlbumentationsX is under the AGPL
         "wandb": ["wandb>=0.17"],
         "onnx": ONNX,
         "dev": [
@@ -71,6 +73,8 @@ setup(
             "import-linter>=2.3",
             "pre-commit>=3.7",
             "timm>=1.0.15",
+            "tifffile>=2024.8.10",
+            "albumentations>=2.0,<3",
             *ONNX,
             "types-PyYAML",
             "types-tabulate",

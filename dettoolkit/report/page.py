@@ -83,5 +83,5 @@ def _render(data: ReportData, entries: list[dict[str, Any]], score_threshold: fl
         colors=dict(zip(data.class_names, gallery["colors"], strict=True)),
         gallery=gallery,
         style=Markup((files / "report.css").read_text(encoding="utf-8")),
-        script=Markup((files / "report.js").read_text(encoding="utf-8")),
+        script=Markup("\n".join((files / name).read_text(encoding="utf-8") for name in ("report.js", "gallery.js"))),
     )
