@@ -62,11 +62,11 @@ def _compare(first: StoredRun, second: StoredRun, num_replicates: int, seed: int
 
     by_id = {image.image_id: image for image in second.images}
     limit = max(first.max_detections, second.max_detections)
-    matched = [
+    first_matched, second_matched = (
         match_detections(images, first.info.num_classes, max_detections=limit)
         for images in (first.images, [by_id[image.image_id] for image in first.images])
-    ]
-    return compare_precision(*matched, num_replicates, seed)
+    )
+    return compare_precision(first_matched, second_matched, num_replicates, seed)
 
 
 def _rows(comparison: Comparison, names: tuple[str, ...]) -> dict[str, list[Any]]:
