@@ -33,6 +33,12 @@ def _is_device(value: str) -> bool:
     return re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value) is not None
 
 
+def _is_wish(value: str) -> bool:
+    number = r"(\d+\.?\d*|\.\d+)"
+    form = rf"none|best_f1|(precision|recall)\s*>=\s*{number}|cost\s*=\s*{number}\s*:\s*{number}"
+    return re.fullmatch(form, value.strip()) is not None
+
+
 _Count = Annotated[int, Ge(1)]
 _Length = Annotated[int | str, Predicate(_is_length), "iterations (90000) or epochs ('12ep')"]
 _Training = Annotated[
@@ -197,6 +203,12 @@ _EVALUATION = Section(
         "PERIOD": Value(_Length, "1ep", "How often to evaluate during training; 0: only at the end."),
         "LOSS": Value(bool, True, "Whether to compute the validation loss as well; the network runs once for both."),
         "BATCH_SIZE": Value(_Count | None, None, "Images per process and step in evaluation; null: as in training."),
+        "THRESHOLDS": Value(
+            Annotated[str, Predicate(_is_wish), "none, best_f1, precision>=P, recall>=R, or cost=A:M"],
+            "none",
+            "What score thresholds are chosen for, class by class, on the first data set of TEST, and kept in the checkpoint, "
+            "which predict and the Predictor obey; cost=A:M: a false alarm costs A, a miss M; none: none are kept.",
+        ),
         "EVALUATORS": ListOf(Component(EVALUATORS, wired=("info",)), ({"NAME": "CocoEvaluator"},), doc="What is computed."),
     },
     doc="How good the detector is.",

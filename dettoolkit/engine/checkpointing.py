@@ -14,7 +14,8 @@ from dettoolkit.distributed import barrier, is_main_process
 from dettoolkit.engine.classes import check_classes_of_resumed
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.errors import CheckpointError
-from dettoolkit.structures import DatasetInfo
+from dettoolkit.inference.stored_detector import SCORE_THRESHOLDS, thresholds_of_checkpoint
+from dettoolkit.structures import DatasetInfo, ScoreThresholds
 
 if TYPE_CHECKING:
     from dettoolkit.engine.trainer import Trainer
@@ -33,6 +34,11 @@ class Checkpointer:
         self.folder = folder
         self._info = info
         self._facts = {"config": config_text, "dataset": info.to_dict()}
+        self._thresholds: tuple[int, dict[str, Any]] | None = None
+
+    def keep_thresholds(self, iteration: int, thresholds: ScoreThresholds | None) -> None:
+        """Write score thresholds into the checkpoints of an iteration; those of others were measured on other weights."""
+        self._thresholds = None if thresholds is None else (iteration, thresholds.to_dict())
 
     def save_model(self, trainer: Trainer, name: str) -> None:
         """Write weights, config and classes: all that a predictor needs."""
@@ -89,6 +95,7 @@ class Checkpointer:
             )
         check_classes_of_resumed(path, data.get("dataset"), self._info)
         load_weights(trainer.model, path)
+        self.keep_thresholds(int(data.get("iteration", 0)), thresholds_of_checkpoint(path, data))
         try:
             trainer.load_state_dict(state)
             trainer.batches.load_state_dict(state["loader"])  # type: ignore[attr-defined]
@@ -98,7 +105,12 @@ class Checkpointer:
     def _write(self, trainer: Trainer, name: str, more: dict[str, Any]) -> None:
         if is_main_process():
             model = {key: value.detach().cpu() for key, value in trainer.model_for_evaluation.state_dict().items()}
-            write(self.folder.checkpoints / name, {"model": model, "iteration": trainer.iteration, **self._facts, **more})
+            facts = self._facts | self._measured(trainer.iteration) | more
+            write(self.folder.checkpoints / name, {"model": model, "iteration": trainer.iteration, **facts})
+
+    def _measured(self, iteration: int) -> dict[str, Any]:
+        is_of_it = self._thresholds is not None and self._thresholds[0] == iteration
+        return {SCORE_THRESHOLDS: self._thresholds[1]} if self._thresholds is not None and is_of_it else {}
 
 
 def _place(trainer: Trainer) -> dict[str, Any]:

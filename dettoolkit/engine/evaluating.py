@@ -18,7 +18,7 @@ from dettoolkit.distributed import broadcast_object, gather_objects, is_main_pro
 from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
-from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector
+from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector, Wish
 from dettoolkit.inference.merging import ViewMerger
 from dettoolkit.structures import Annotations, Batch, Detections, EvaluatedImage, Sample
 
@@ -38,6 +38,7 @@ class DatasetEvaluation:
         with_loss: whether to compute the validation loss too, and to see how focal loss is spread over the outputs.
         amp: autocast precision.
         merger: makes one of the views of an image, where the loader gives several; the losses are those of the plain view.
+        wish: what score thresholds are chosen for, of ``EVALUATION.THRESHOLDS``; None: none are kept.
     """
 
     dataset: DetectionDataset
@@ -46,6 +47,7 @@ class DatasetEvaluation:
     with_loss: bool = True
     amp: Literal["none", "bf16", "fp16"] = "none"
     merger: ViewMerger | None = None
+    wish: Wish | None = None
     examples: list[EvaluatedImage] = field(default_factory=list)
     results: Results = field(default_factory=dict)
     focal: FocalDistribution | None = None

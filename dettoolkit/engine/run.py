@@ -18,6 +18,7 @@ from dettoolkit.data import build_dataset, build_train_dataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import TrainLoader, build_test_loader, build_train_loader
 from dettoolkit.distributed import is_main_process, process_device, rank, world_size, wrap_ddp
+from dettoolkit.engine.analysing import wish_of
 from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.class_weights import with_class_weights, with_class_weights_of
 from dettoolkit.engine.classes import classes_of_checkpoint, num_classes, tell_other_classes
@@ -195,7 +196,8 @@ def _build_evaluation(cfg: CfgNode, dataset: DetectionDataset, model: nn.Module,
     loader = build_test_loader(dataset, cfg.DATASETS.TEST_TRANSFORMS, batch_size=batch_size, views=views, **loading)
     nodes = enumerate(cfg.EVALUATION.EVALUATORS)
     evaluators = [EVALUATORS.build(node, f"EVALUATION.EVALUATORS.{index}", info=dataset.info) for index, node in nodes]
-    return DatasetEvaluation(dataset, loader, evaluators, cfg.EVALUATION.LOSS, cfg.SOLVER.AMP, merger)
+    wish = wish_of(cfg.EVALUATION.THRESHOLDS)
+    return DatasetEvaluation(dataset, loader, evaluators, cfg.EVALUATION.LOSS, cfg.SOLVER.AMP, merger, wish)
 
 
 def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpointer) -> Trainer:

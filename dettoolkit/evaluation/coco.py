@@ -122,6 +122,14 @@ class CocoEvaluator:
             if precision[0, label] > -1
         }
 
+    def collected(self) -> Collected:
+        """Return the ground truth and the detections of all images, as of the last compute().
+
+        Raises:
+            EvaluationError: nothing was computed, or this is not the main process, which alone keeps the images.
+        """
+        return self._last()[0]
+
     def to_coco_results(self) -> list[dict[str, Any]]:
         """Return all detections in COCO's results format, with the data set's own ids, as of the last compute().
 

@@ -89,6 +89,14 @@ class VocEvaluator:
         precision = right / np.maximum(right + wrong, 1)
         return average_precision(right / num_truth, precision, self.metric)
 
+    def collected(self) -> Collected:
+        """Return the ground truth and the detections of all images, as of the last compute().
+
+        Raises:
+            EvaluationError: nothing was computed, or this is not the main process, which alone keeps the images.
+        """
+        return self._last()
+
     def to_coco_results(self) -> list[dict[str, Any]]:
         """Return all detections in COCO's results format, with the data set's own ids, as of the last compute().
 

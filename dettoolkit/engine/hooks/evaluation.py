@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from dettoolkit.engine.analysing import measure_thresholds
+from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.run_folder import RunFolder
@@ -25,10 +27,18 @@ class Evaluation(Hook):
         evaluations: one for each data set (wired).
         evaluation_period: of ``EVALUATION.PERIOD`` (wired).
         run_folder: of the run (wired).
+        checkpointer: is told the score thresholds that ``EVALUATION.THRESHOLDS`` leads to (wired).
     """
 
-    def __init__(self, evaluations: Sequence[DatasetEvaluation], evaluation_period: Duration, run_folder: RunFolder) -> None:
+    def __init__(
+        self,
+        evaluations: Sequence[DatasetEvaluation],
+        evaluation_period: Duration,
+        run_folder: RunFolder,
+        checkpointer: Checkpointer | None = None,
+    ) -> None:
         self.evaluations = evaluations
+        self.checkpointer = checkpointer
         self.period = evaluation_period
         self.folder = run_folder
 
@@ -47,3 +57,5 @@ class Evaluation(Hook):
         if self.is_due(trainer):
             trainer.recorded |= evaluate_all(self.evaluations, trainer.model_for_evaluation, trainer.device, self.folder)
             trainer.latest_evaluation = dict(trainer.recorded)
+            if self.checkpointer is not None:
+                self.checkpointer.keep_thresholds(trainer.iteration, measure_thresholds(self.evaluations))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dettoolkit.distributed import is_main_process
+from dettoolkit.engine.analysing import write_analyses
 from dettoolkit.engine.environment import describe_environment
 from dettoolkit.engine.evaluating import DatasetEvaluation
 from dettoolkit.engine.hooks.hook import Hook
@@ -41,10 +42,14 @@ class Report(Hook):
 
 
 def write_run_report(folder: Path, evaluations: Sequence[DatasetEvaluation], config_text: str) -> None:
-    """Write ``report/index.html`` of what was evaluated last; pictures and curves are those of the first data set."""
+    """Write ``report/index.html``, and an ``analysis.json`` for each data set, of what was evaluated last.
+
+    Pictures and curves of the page are those of the first data set.
+    """
     evaluated = [evaluation for evaluation in evaluations if evaluation.results]
     if not is_main_process() or not evaluated:
         return
+    write_analyses(folder, evaluated)
     first = evaluated[0]
     curves: dict[str, Any] = next((evaluator.curves() for evaluator in first.evaluators if hasattr(evaluator, "curves")), {})
     data = ReportData(

@@ -51,4 +51,4 @@ def collect_images(images: Sequence[EvaluatedImage]) -> Collected:
 
 
 def _tensor(column: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(column))
+    return torch.from_numpy(np.array(column))  # a copy: the strides of one row of several fields are odd
