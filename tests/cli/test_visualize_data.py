@@ -69,6 +69,20 @@ def test_the_same_seed_gives_the_same_pictures(tmp_path: Path) -> None:
     assert not np.array_equal(one["contact_sheet.jpg"], other["contact_sheet.jpg"])
 
 
+def test_mixed_samples_are_shown_until_the_epoch_in_which_they_close(tmp_path: Path) -> None:
+    mosaic = "[{NAME: ClosedAtEnd, LAST: 1ep, TRANSFORMS: [{NAME: Mosaic, SIZE: [40, 48]}]}]"
+    settings = ["--num-images", "2", "SOLVER.LENGTH", "3ep", "DATASETS.TRAIN_TRANSFORMS", mosaic]
+    for epoch, shape in (("0", (40, 48, 3)), ("1", (40, 48, 3)), ("2", (64, 64, 3))):
+        pictures = visualize(tmp_path / epoch, "--epoch", epoch, *settings)
+        assert {picture.shape for name, picture in pictures.items() if name[0] == "0"} == {shape}
+
+
+def test_an_epoch_begins_where_training_begins_it(tmp_path: Path) -> None:
+    # ten images in batches of four: three batches an epoch, so that the second one begins with the third sample of another round
+    settings = ["DATALOADER.SAMPLER", UNSHUFFLED, "SOLVER.BATCH_SIZE", "4", "--num-images", "1"]
+    assert "0001_shapes_train_000002.jpg" in visualize(tmp_path / "out", "--epoch", "1", *settings)
+
+
 def test_the_folder_is_the_next_free_one_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -80,6 +94,8 @@ def test_the_folder_is_the_next_free_one_where_none_is_named(tmp_path: Path, mon
     ("more", "message"),
     [
         (["--num-images", "0"], "--num-images: expected 1 or more, got 0"),
+        (["--epoch", "-1"], "--epoch: expected 0 or more, got -1"),
+        (["--epoch", "1", "--split", "test"], "--epoch: test samples are the same in every epoch"),
         (["--split", "test", "DATASETS.TEST", "[]"], "DATASETS.TEST: expected the names of the data sets"),
         (["DATASETS.TRAIN", "[tiny_]"], "no data set 'tiny_'. Did you mean 'tiny'?"),
     ],

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from dettoolkit.data.transforms import RandomIoUCrop
+from dettoolkit.data.transforms import Pipeline, RandomIoUCrop
 from dettoolkit.errors import ConfigError
 from dettoolkit.registry import TRANSFORMS
 
@@ -28,6 +28,27 @@ def test_a_crop_keeps_the_centre_of_a_box():
     for out in outs:
         left, top, right, bottom = out["boxes"].unbind(-1)
         assert ((right > left) & (bottom > top)).any()
+
+
+def test_ignore_regions_stay_as_long_as_anything_of_them_is_seen(plain):
+    given = plain([(70, 40, 80, 60), (0, 0, 60, 100)], ignore=[False, True], value=0)
+    given["image"][:, :, :60] = 255  # the region's centre, at column 30, is outside of most parts that show its right side
+    pipeline = Pipeline([RandomIoUCrop(sampler_options=(0.0, 1.0))])
+    outside = 0
+    for seed in range(60):
+        out = pipeline(given, (seed,))
+        seen = int((out["image"][0, 0] == 255).sum())
+        found = dict(zip(out["labels"].tolist(), out["boxes"].tolist(), strict=True))
+        height = out["image"].shape[1]
+        assert found.get(1) == ([0, 0, seen, height] if seen else None)
+        assert out["ignore"].tolist() == [label == 1 for label in out["labels"].tolist()]
+        outside += 0 < seen < 30
+    assert outside > 5
+
+
+def test_a_picture_of_one_pixel_stays_whole(plain):
+    given = plain([(0, 0, 1, 1)], size=(1, 1))
+    assert RandomIoUCrop(sampler_options=(0.0, 1.0))(given)["boxes"].tolist() == [[0, 0, 1, 1]]
 
 
 def test_options_that_no_image_may_fit_are_refused():

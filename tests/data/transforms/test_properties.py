@@ -95,6 +95,7 @@ SEEDS = st.integers(0, 2**32)
 SHARE = 0.371234  # of no whole number of pixels of these boxes
 
 CROPPING = [
+    {"NAME": "RandomIoUCrop"},
     {"NAME": "RandomCrop", "SIZE": [20, 25]},
     {"NAME": "RandomCrop", "SIZE": [0.2, 0.3], "LARGEST": [1.0, 0.9], "UNIT": "share", "KEEP_OBJECT": True},
     {"NAME": "LargeScaleJitter", "SIZE": [40, 50]},
@@ -166,6 +167,18 @@ def test_any_sample_comes_out_in_step_the_same_by_seed_and_the_given_ones_stay(n
     for sample, (image, boxes, labels) in zip(data, before, strict=True):
         assert torch.equal(sample["image"], image)
         assert (sample["boxes"].tolist(), sample["labels"].tolist()) == (boxes, labels)
+
+
+@pytest.mark.parametrize("node", CROPPING + MIXING, ids=ids)
+def test_floating_point_images_give_the_same_without_rounding(node):
+    whole = [painted([(5, 5, 20, 30), (30, 10, 50, 40)], 2 * number, (48, 60), 5, number) for number in range(4)]
+    precise = [{**sample, "image": tv_tensors.Image(sample["image"].to(torch.float32))} for sample in whole]
+    for seed in range(5):
+        expected, out = transformed(node, whole, seed), transformed(node, precise, seed)
+        assert out["image"].dtype == torch.float32
+        # the two roundings of a picture that is scaled and then blended
+        assert (out["image"] - expected["image"]).abs().max() <= 2
+        assert out["boxes"].tolist() == expected["boxes"].tolist()
 
 
 @pytest.mark.parametrize("node", BY_NAME, ids=ids)
