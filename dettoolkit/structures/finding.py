@@ -19,6 +19,7 @@ class FindingExample:
         file_name: of the image, as its data set names it; empty where it is of no image.
         box: (x1, y1, x2, y2) in pixels of the original image, as the file gives it; None where it is of no box.
         place: file and id or line, to go and mend it; empty where there is none.
+        group: consecutive examples of the same number are about one thing, and shown side by side; None: on its own.
     """
 
     text: str
@@ -27,6 +28,7 @@ class FindingExample:
     file_name: str = ""
     box: tuple[float, float, float, float] | None = None
     place: str = ""
+    group: int | None = None
 
 
 @dataclass(frozen=True)
