@@ -112,11 +112,13 @@ def _test_batches(cfg: Any) -> tuple[tuple[str, ...], Iterator[Batch]]:
 
 def _samples(batches: Iterator[Batch]) -> Iterator[tuple[str, Any, Annotations]]:
     """Yield file name, ``[3, h, w]`` image without padding and annotations."""
+    from dettoolkit.data.image_form import as_shown
+
     for batch in batches:
         for image, (height, width), target, sample in zip(
             batch.images, batch.image_sizes, batch.targets, batch.samples, strict=True
         ):
-            yield sample["file_name"], image[:, :height, :width], target
+            yield sample["file_name"], as_shown(image[:, :height, :width]), target
 
 
 def _shrunk(image: Any, annotations: Annotations) -> tuple[np.ndarray, Annotations]:

@@ -122,6 +122,12 @@ _DATASETS = Section(
             doc="Name of a set in TRAIN -> how much of it is trained on, and how often; others come whole and once an epoch.",
         ),
         "TEST": Value(list[str], [], "Names of the data sets to evaluate on."),
+        "PIXEL_RANGE": Value(
+            Annotated[tuple[float, float], "[lowest, highest]"] | None,
+            None,
+            "Values in the image files that become 0 and 255, what lies outside becoming the nearer end: [0, 65535], "
+            "[-1000, 400]. Needed for more than 8 bits and for arrays; null: 8 bits as they are, 16 of gray and RGB over 256.",
+        ),
         "TRAIN_TRANSFORMS": ListOf(
             Component(TRANSFORMS, wired=("training_length",)),
             default=(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.datasets.paths import AbsentError
+from dettoolkit.data.image_form import image_form
 from dettoolkit.data.mixing import mix, shares, weights_of_images
 from dettoolkit.errors import ConfigError, DataError, did_you_mean, listed
 from dettoolkit.registry import DATASETS
@@ -109,12 +110,14 @@ def build_dataset(cfg: Any, name: str) -> DetectionDataset:
     empty_images = section.EMPTY_IMAGES if name in section.TRAIN else "keep"
     wired = {"name": name, "root": str(Path(root).expanduser()), "on_bad": section.ON_BAD, "empty_images": empty_images}
     try:
-        return DATASETS.build(node, path, **wired)
+        dataset = DATASETS.build(node, path, **wired)
     except ConfigError as error:
         if isinstance(error.__cause__, DataError):  # the files are at fault, not the config
             where = _origin_of_root(section.ROOT, root) if isinstance(error.__cause__, AbsentError) else ""
             raise DataError(f"{path}: {error.__cause__}{where}") from error.__cause__
         raise
+    dataset.form = image_form(cfg)
+    return dataset
 
 
 def _origin_of_root(from_config: str | None, root: str) -> str:

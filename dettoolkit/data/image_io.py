@@ -1,7 +1,8 @@
 """Reading images: one place that says which size a picture has and which pixels, whatever its format.
 
 Pillow reads the header of every file: format, size, orientation, frames. Plain 8-bit JPEG, PNG and WebP are decoded by
-torchvision, which is faster; everything else by Pillow. The orientation is applied here and nowhere else.
+torchvision, which is faster; everything else by Pillow, and what Pillow cannot open as an array. The orientation is applied
+here and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from iopath.common.file_io import g_pathmgr
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 
+from dettoolkit.data.array_files import array_kind, array_size
 from dettoolkit.data.planes import as_planes
-from dettoolkit.errors import DataError
+from dettoolkit.errors import DataError, MissingDependencyError
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # MPO, as phones write, is opened as a JPEG
 PIXEL_LIMIT = 150_000_000  # 450 MB as RGB; lower than the limit at which Pillow itself refuses
@@ -36,7 +38,7 @@ class ImageHeader:
     """What the header of an image file says.
 
     Args:
-        format: one of ``FORMATS``, or MPO.
+        format: one of ``FORMATS``, or MPO, or NPY.
         stored_size: (height, width) of the pixels as they are stored.
         orientation: the EXIF orientation that is still to be applied, 1 to 8; 1: none.
     """
@@ -57,7 +59,7 @@ def image_header(path: str | os.PathLike[str]) -> ImageHeader:
     Raises:
         DataError: as :func:`image_size`.
     """
-    with _quiet():
+    with quiet():
         return _header(path)
 
 
@@ -67,7 +69,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         DataError: the file is missing, is no image of an accepted format, or has no or too many pixels.
     """
-    with _quiet():
+    with quiet():
         return _size_from_header(path)
 
 
@@ -81,7 +83,7 @@ def image_sizes(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[int, int]
             return error
 
     # threads wait for a slow disk together; filters of warnings belong to the process, so they stand around all of them
-    with _quiet(), ThreadPoolExecutor(8) as pool:
+    with quiet(), ThreadPoolExecutor(8) as pool:
         return list(pool.map(size_or_error, paths))
 
 
@@ -89,19 +91,30 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
     """Return the pixels of an image as people see them: uint8 ``[3, H, W]``, RGB, orientation applied.
 
     Files with several frames give the first; 16 bits a channel are divided by 256; transparency is dropped. The format
-    is told by content, never by name.
+    is told by content, never by name. For other than three channels or 8 bits, see :mod:`dettoolkit.data.stored_image`.
 
     Raises:
-        DataError: the file is missing, is no image of an accepted format, is damaged, or has no or too many pixels.
+        DataError: the file is missing, is no image of an accepted format, is damaged, or has no or too many pixels; or it is an
+            array, which says nothing of what its numbers mean.
     """
-    with _quiet(), _naming(path):
-        with g_pathmgr.open(os.fspath(path), "rb") as file:
-            data = file.read()
+    with quiet(), naming(path):
+        data = content_of(path)
         stream = io.BytesIO(data)
-        with _open(stream) as image:
-            orientation = _orientation(image, stream)
+        if array_kind(stream):
+            raise DataError(
+                "expected a picture in gray or RGB, got an array: the length of MODEL.INPUT.PIXEL_MEAN says how many channels "
+                "there are, DATASETS.PIXEL_RANGE what their values mean"
+            )
+        with opened(stream) as image:
+            orientation = orientation_of(image, stream)
             pixels = _decode_plain(data) if _is_plain(image) else _decode_any(image)
-    return as_planes(_turned(pixels, orientation))
+    return as_planes(turned(pixels, orientation))
+
+
+def content_of(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file."""
+    with g_pathmgr.open(os.fspath(path), "rb") as file:
+        return file.read()
 
 
 def _size_from_header(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -109,13 +122,28 @@ def _size_from_header(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def _header(path: str | os.PathLike[str]) -> ImageHeader:
-    with _naming(path), g_pathmgr.open(os.fspath(path), "rb") as file, _open(file) as image:
+    with naming(path), g_pathmgr.open(os.fspath(path), "rb") as file:
+        kind = array_kind(file)
+        if kind is not None:
+            return ImageHeader(kind, _array_size(file), 1)
+        return _picture_header(file)
+
+
+def _picture_header(file: IO[bytes]) -> ImageHeader:
+    with opened(file) as image:
         width, height = image.size
-        return ImageHeader(str(image.format), (height, width), _orientation(image, file))
+        return ImageHeader(str(image.format), (height, width), orientation_of(image, file))
+
+
+def _array_size(file: IO[bytes]) -> tuple[int, int]:
+    height, width = array_size(file)
+    if not 0 < width * height <= PIXEL_LIMIT:
+        raise DataError(f"expected 1 to {PIXEL_LIMIT} pixels, the header says {width} x {height}")
+    return height, width
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what Pillow and torchvision say of a file that is read right, or refused, all the same."""
     with warnings.catch_warnings():
         # the limit is ours: PIXEL_LIMIT
@@ -128,7 +156,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever goes wrong into a DataError that names the file."""
     try:
         yield
@@ -138,7 +166,7 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise DataError(f"{path}: no such image file") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected an image file, got a folder") from None
-    except MemoryError:
+    except (MemoryError, MissingDependencyError):
         raise
     except Exception as error:  # decoders raise nearly any type over damaged bytes
         if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
@@ -146,7 +174,8 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise DataError(f"{path}: cannot be decoded, the file is damaged or cut short ({str(error) or error!r})") from error
 
 
-def _open(stream: IO[bytes]) -> PIL.Image.Image:
+def opened(stream: IO[bytes]) -> PIL.Image.Image:
+    """Return an image of which the header is read, after looking at its format and its number of pixels."""
     try:
         image = PIL.Image.open(stream, formats=FORMATS)
     except PIL.Image.DecompressionBombError as error:
@@ -170,7 +199,7 @@ def _described(start: bytes) -> str:
     return f"an unknown or broken format that starts with {start[:12]!r}"
 
 
-def _orientation(image: PIL.Image.Image, stream: IO[bytes]) -> int:
+def orientation_of(image: PIL.Image.Image, stream: IO[bytes]) -> int:
     """Return the EXIF orientation that is still to be applied, 1 to 8; 1 for none, an illegal or an unreadable one."""
     if image.format == "TIFF":
         return 1  # Pillow turns it itself while loading, and its size is the turned one
@@ -225,8 +254,8 @@ def _decode_any(image: PIL.Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
 
 
-def _turned(pixels: Tensor, orientation: int) -> Tensor:
-    """Return ``[3, H, W]`` pixels as EXIF orientation 1 to 8 wants them shown (Exif 2.32, tag 0x0112)."""
+def turned(pixels: Tensor, orientation: int) -> Tensor:
+    """Return ``[C, H, W]`` pixels as EXIF orientation 1 to 8 wants them shown (Exif 2.32, tag 0x0112)."""
     if orientation >= 5:  # rows and columns change places
         pixels = pixels.transpose(1, 2)
     flipped = {2: [2], 3: [1, 2], 4: [1], 6: [2], 7: [1, 2], 8: [1]}.get(orientation, [])

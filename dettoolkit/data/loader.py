@@ -7,6 +7,7 @@ from typing import Any
 
 from dettoolkit.data.batch_source import BatchSource, Padding, Plugins
 from dettoolkit.data.datasets.dataset import DetectionDataset
+from dettoolkit.data.image_form import check_transforms
 from dettoolkit.data.samplers import InferenceSampler, StreamItem, TrainingSampler
 from dettoolkit.data.transforms import InferencePipeline, Pipeline, TrainingLength, build_transforms
 from dettoolkit.data.views import Views
@@ -140,7 +141,7 @@ def _training_length(length: str | int, iterations_per_epoch: int, batch_size: i
 
 
 def _check_takes_weights(node: Mapping[str, Any], dataset: DetectionDataset) -> None:
-    name = node.get("NAME")
+    name = str(node.get("NAME"))
     if dataset.image_weights is not None and name in SAMPLERS and "IMAGE_WEIGHTS" not in parameters(SAMPLERS.get(name)):
         raise ConfigError(
             f"DATALOADER.SAMPLER: {name} takes no image_weights, and DATASETS.MIX gives sets weights, which would have no "
@@ -190,6 +191,7 @@ def build_train_loader(
     """
     node = sampler_node or {"NAME": "TrainingSampler"}
     _check_takes_weights(node, dataset)
+    check_transforms(dataset.form, transform_nodes, "DATASETS.TRAIN_TRANSFORMS")
     built = SAMPLERS.build(
         node,
         "DATALOADER.SAMPLER",

@@ -32,8 +32,7 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
         resume: whether the weights will come from a checkpoint.
 
     Raises:
-        TrainingError: frozen stages with random weights, images of other than three channels, or synchronised batch norm on a
-            device that cannot do it.
+        TrainingError: frozen stages with random weights, or synchronised batch norm on a device that cannot do it.
     """
     pretrained = resume or cfg.MODEL.WEIGHTS or cfg.MODEL.get("BACKBONE", {}).get("WEIGHTS")
     backbone = getattr(model, "backbone", None)
@@ -42,7 +41,6 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
             "the backbone has frozen stages and random weights: they would stay random for ever. Set MODEL.BACKBONE.WEIGHTS "
             "(torchvision://resnet50, a path or a URL) or MODEL.WEIGHTS, or set MODEL.BACKBONE.FREEZE_STAGES to 0."
         )
-    _check_channels(model)
     modules = list(model.modules())
     if not pretrained and any(isinstance(module, FrozenBatchNorm2d) for module in modules):
         logger.warning(
@@ -56,15 +54,6 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     total, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
     logger.info("%s: %s parameters, %s of them trained", type(model).__name__, f"{total:,}", f"{trained:,}")
-
-
-def _check_channels(model: nn.Module) -> None:
-    channels = getattr(getattr(model, "backbone", None), "in_channels", 3)
-    if channels != 3:
-        raise TrainingError(
-            f"MODEL.BACKBONE.IN_CHANNELS is {channels}, but data sets give RGB images, gray ones with three equal channels: "
-            "set MODEL.BACKBONE.IN_CHANNELS to 3, and MODEL.INPUT.PIXEL_MEAN and PIXEL_STD to three numbers each."
-        )
 
 
 def tell_about_anchors(model: nn.Module, dataset: DetectionDataset, cfg: CfgNode) -> None:

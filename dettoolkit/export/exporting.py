@@ -10,6 +10,7 @@ from typing import Any, Literal
 from fvcore.common.config import CfgNode
 from torch.export import ExportedProgram
 
+from dettoolkit.data.image_form import image_form
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.export.decoding import FixedShapeDecoder, KeepBest
 from dettoolkit.export.exportable import ExportableDetector, check_parts
@@ -98,4 +99,10 @@ def write_unverified(stored: StoredDetector, path: Path, format: str, nms: Liter
 def _described(cfg: CfgNode) -> CfgNode:
     if "DECODER" not in cfg.MODEL:
         raise ConfigError(f"MODEL.META_ARCH: {cfg.MODEL.META_ARCH.NAME} cannot be exported: it has no DECODER in its config.")
+    form = image_form(cfg)
+    if not form.is_rgb:
+        raise ConfigError(
+            "only detectors of RGB images with 8 bits can be exported, as whoever feeds the graph could not be told of others; "
+            f"this one takes {form.channels} channel(s), DATASETS.PIXEL_RANGE {form.value_range and list(form.value_range)}."
+        )
     return cfg

@@ -16,6 +16,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from dettoolkit.checkpoint import fetch
+from dettoolkit.data.image_form import as_shown, image_form
 from dettoolkit.data.transforms import InferencePipeline
 from dettoolkit.distributed import process_device
 from dettoolkit.errors import ConfigError, DataError, did_you_mean
@@ -39,7 +40,7 @@ class Prediction:
 
     Args:
         index: of the image in the stream, from 0.
-        image: ``[3, H, W]`` uint8 RGB, as people see it.
+        image: ``[3, H, W]`` uint8 RGB, as people see it; of other channels the first three, or one.
         detections: in the pixels of ``image``, on the CPU.
     """
 
@@ -89,6 +90,7 @@ class Predictor:
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()
         datasets = {**cfg.DATASETS, "TEST_VIEWS": chosen_views(cfg.DATASETS.TEST_VIEWS, views or {})}
+        self._form = image_form(cfg)
         self._pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
         self._views, self._merger = build_views(datasets, model)
         self._divisibility = int(getattr(model, "size_divisibility", 1))
@@ -152,7 +154,8 @@ class Predictor:
         """Return what is found in each image, in its original pixels, on the CPU.
 
         Args:
-            images: N paths, uint8 RGB arrays ``[H, W, 3]`` or uint8 RGB tensors ``[3, H, W]``.
+            images: N paths, uint8 RGB arrays ``[H, W, 3]`` or uint8 RGB tensors ``[3, H, W]``. A detector of other images
+                (``DATASETS.PIXEL_RANGE``, more or fewer channels) takes arrays with the values that its files have.
             batch_size: images that go through the network together.
             score_threshold: lowest score, the same for all classes, in place of ``score_thresholds``; 0: all that the decoder
                 returns.
@@ -179,7 +182,9 @@ class Predictor:
         """
         started = time.perf_counter()
         for image in images:
-            like: ImageInput = torch.zeros(3, *image, dtype=torch.uint8) if isinstance(image, tuple) else image
+            like: ImageInput = (
+                torch.zeros(self._form.channels, *image, dtype=self._form.dtype) if isinstance(image, tuple) else image
+            )
             self([like] * max(1, batch_size), batch_size)
         return time.perf_counter() - started
 
@@ -229,13 +234,13 @@ class Predictor:
         full = 0  # images of a batch to fill up to, once there was a full one
         for index, image in enumerate(images):
             try:
-                pixels = as_pixels(image, f"image {index}")
+                pixels = as_pixels(image, f"image {index}", self._form)
             except DataError as error:
                 if on_bad is None:
                     raise
                 on_bad(index, error)
                 continue
-            pixels_of[index] = pixels
+            pixels_of[index] = as_shown(pixels)
             for sample in self._looks(pixels):
                 waiting.append(Sample(**{**sample, "image_id": index}))  # type: ignore[typeddict-item]
                 if len(waiting) == batch_size:

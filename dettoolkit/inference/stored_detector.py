@@ -25,7 +25,11 @@ SCORE_THRESHOLDS = "score_thresholds"
 """The key of a checkpoint that holds :class:`~dettoolkit.structures.ScoreThresholds` as plain data, in files that have any."""
 
 # what inference needs of a config: an old run may name hooks or data sets that are no more
-_NEEDED: dict[str, tuple[str, ...]] = {"MODEL": (), "DATASETS": ("TEST_TRANSFORMS", "TEST_VIEWS"), "SOLVER": ("AMP",)}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "MODEL": (),
+    "DATASETS": ("PIXEL_RANGE", "TEST_TRANSFORMS", "TEST_VIEWS"),
+    "SOLVER": ("AMP",),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class StoredDetector:
 
     Args:
         model: with its weights, on the CPU.
-        cfg: the part of the run's config that inference needs: MODEL, ``TEST_TRANSFORMS`` and ``TEST_VIEWS`` of
+        cfg: the part of the run's config that inference needs: MODEL, ``PIXEL_RANGE``, ``TEST_TRANSFORMS`` and ``TEST_VIEWS`` of
             DATASETS, and SOLVER.AMP.
         info: the classes it was trained on.
         score_thresholds: from which score on to report detections of a class; None where nobody chose any.

@@ -53,13 +53,11 @@ def test_a_loss_that_is_no_number_leaves_no_final_checkpoint(small_config: Small
             r"frozen stages and random weights: they would stay random.*MODEL\.BACKBONE\.WEIGHTS.*FREEZE_STAGES to 0",
         ),
         (
-            (
-                *("MODEL.BACKBONE", "{NAME: ResNet, DEPTH: 18, NORM: BN, FREEZE_STAGES: 0, IN_CHANNELS: 1}"),
-                *("MODEL.INPUT.PIXEL_MEAN", "[128]", "MODEL.INPUT.PIXEL_STD", "[50]"),
-            ),
-            TrainingError,
-            r"MODEL\.BACKBONE\.IN_CHANNELS is 1, but data sets give RGB images.*set MODEL\.BACKBONE\.IN_CHANNELS to 3",
+            ("MODEL.BACKBONE", "{NAME: ResNet, DEPTH: 18, NORM: BN, IN_CHANNELS: 1}"),
+            ConfigError,
+            r"MODEL\.BACKBONE\.IN_CHANNELS is 1, MODEL\.INPUT\.PIXEL_MEAN has 3 entries",
         ),
+        (("DATASETS.PIXEL_RANGE", "[9, 9]"), ConfigError, r"DATASETS\.PIXEL_RANGE: expected \[lowest, highest\], got \[9"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_reason(

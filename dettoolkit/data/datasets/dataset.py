@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image
 
-from dettoolkit.data import image_io
 from dettoolkit.data.datasets.faults import Faults, size_fault
+from dettoolkit.data.image_form import ImageForm, as_shown
 from dettoolkit.data.records import Record, RecordArray
 from dettoolkit.errors import DataError
 from dettoolkit.structures import Annotations, DatasetInfo, Sample
@@ -41,12 +41,14 @@ class DetectionDataset(Dataset[Sample]):
 
     Attributes:
         image_weights: ``[len]`` float64, how often each image comes in an epoch of training; None: once.
+        form: of the images.
 
     Raises:
         DataError: nothing is left, or something is broken and ``on_bad`` is ``error``.
     """
 
     image_weights: NDArray[np.float64] | None = None
+    form = ImageForm()
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class DetectionDataset(Dataset[Sample]):
             if index not in self._left_out:
                 self._left_out.add(index)
                 logger.warning("left out, with a black picture in its place (DATASETS.ON_BAD: drop): %s", error)
-            image = torch.zeros(3, record.height, record.width, dtype=torch.uint8)
+            image = torch.zeros(self.form.channels, record.height, record.width, dtype=self.form.dtype)
             record = Record(record.image_id, record.file_name, record.height, record.width, [], [], [], [])  # type: ignore[arg-type]
         return _sample(record, image)
 
@@ -111,23 +113,28 @@ class DetectionDataset(Dataset[Sample]):
         return self._index_of_id[image_id]
 
     def read_image(self, image_id: int | str) -> Tensor:
-        """Return the image with that id as uint8 RGB ``[3, H, W]``.
+        """Return the image with that id as people see it: uint8 RGB ``[3, H, W]``; of other channels the first three, or one.
 
         Raises:
             KeyError: no image has that id.
             DataError: the image cannot be read.
         """
-        return self._checked_image(self.records[self.index_of(image_id)])
+        return as_shown(self._checked_image(self.records[self.index_of(image_id)]))
 
     def _image(self, record: Record) -> Tensor:
         assert self.image_root is not None, f"{type(self).__name__} has no folder of images and must override _image"
-        return image_io.read_image(self.image_root / record.file_name)
+        return self.form.read(self.image_root / record.file_name)
 
     def _checked_image(self, record: Record) -> Tensor:
         image = self._image(record)
         fault = size_fault((record.height, record.width), (image.shape[-2], image.shape[-1]))
         if fault:
             raise DataError(f"{self.info.name}: {record.file_name}: {fault}")
+        if len(image) != self.form.channels:
+            raise DataError(
+                f"{self.info.name}: {record.file_name}: expected {self.form.channels} channel(s), as many as "
+                f"MODEL.INPUT.PIXEL_MEAN has numbers; the data set gives {len(image)}"
+            )
         return image
 
 

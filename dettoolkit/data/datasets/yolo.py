@@ -27,6 +27,7 @@ SUFFIXES = (
     ".jpeg",
     ".jpg",
     ".mpo",
+    ".npy",
     ".pgm",
     ".png",
     ".ppm",

@@ -35,7 +35,8 @@ class ResNet(nn.Module):
             the 3x3 (torchvision's).
         groups: groups of the 3x3 convolutions; 32 or 64 for ResNeXt.
         width_per_group: channels of a group at C2: 4 for ResNeXt-50-32x4d, 8 for 101-32x8d, 4 for 101-64x4d.
-        in_channels: channels of the images.
+        in_channels: channels of the images; null: as many as ``MODEL.INPUT.PIXEL_MEAN`` has numbers, or 3. Where they are other
+            than three, weights of a first convolution for RGB are averaged over its channels when they are loaded.
         norm_epsilon: what is added to variances; 1e-5 except in torchvision's published retinanet_resnet50_fpn, where it is 0.
         zero_init_residual: whether each block starts as the identity (Goyal et al., 2017), for training from scratch.
         weights: what training starts from: ``torchvision://resnet50``, a path or a URL; empty: random weights.
@@ -52,7 +53,7 @@ class ResNet(nn.Module):
         stride_in_1x1: bool = False,
         groups: int = 1,
         width_per_group: int = 64,
-        in_channels: int = 3,
+        in_channels: int | None = None,
         norm_epsilon: float = 1e-5,
         zero_init_residual: bool = False,
         weights: str = "",
@@ -67,6 +68,7 @@ class ResNet(nn.Module):
             )
         if zero_init_residual and norm == "FrozenBN":
             raise ValueError("zero_init_residual needs a norm that is trained: the zeros of FrozenBN would stay")
+        in_channels = 3 if in_channels is None else in_channels
         block = torchvision_resnet.Bottleneck if bottleneck else torchvision_resnet.BasicBlock
         body = torchvision_resnet.ResNet(
             block,

@@ -18,7 +18,8 @@ class Timm(nn.Module):
 
     Args:
         model: timm's name of the model, e.g. ``mobilenetv3_large_100``.
-        in_channels: channels of the images.
+        in_channels: channels of the images; null: as many as ``MODEL.INPUT.PIXEL_MEAN`` has numbers, or 3. Where they are other
+            than three, timm makes its weights of the first convolution fit.
         freeze: whether the backbone is not trained.
         weights: what training starts from: ``timm://`` (timm's own weights of this model), a path or a URL; empty: random.
 
@@ -27,12 +28,13 @@ class Timm(nn.Module):
         ConfigError: timm has no such model, it gives no feature maps of strides 8, 16 and 32, or it takes images of one size.
     """
 
-    def __init__(self, model: str, in_channels: int = 3, freeze: bool = False, weights: str = "") -> None:
+    def __init__(self, model: str, in_channels: int | None = None, freeze: bool = False, weights: str = "") -> None:
         super().__init__()
         try:
             import timm
         except ImportError as error:
             raise MissingDependencyError("the backbone Timm needs timm: pip install 'dettoolkit[timm]'") from error
+        in_channels = 3 if in_channels is None else in_channels
         known = timm.list_models()
         if model.partition(".")[0] not in known:
             raise ConfigError(f"timm {timm.__version__} has no model {model!r}.{did_you_mean(model, known)}")

@@ -14,11 +14,11 @@ class InputNormalization(nn.Module):
 
     Args:
         channel_order: RGB, or BGR for weights that were trained on BGR (Detectron2's MSRA models).
-        pixel_mean: mean of each channel in 0..255, in the order that the network sees.
+        pixel_mean: mean of each channel in 0..255, in the order that the network sees; there are as many channels as numbers.
         pixel_std: deviation of each channel, in the same order.
 
     Raises:
-        ValueError: lists of different lengths, or a deviation that is not positive.
+        ValueError: lists of different lengths, a deviation that is not positive, or BGR of other than three channels.
     """
 
     mean: Tensor
@@ -33,6 +33,8 @@ class InputNormalization(nn.Module):
         super().__init__()
         if len(pixel_mean) != len(pixel_std) or min(pixel_std, default=0) <= 0:
             raise ValueError(f"expected one mean and one positive std a channel, got {list(pixel_mean)} and {list(pixel_std)}")
+        if channel_order == "BGR" and len(pixel_mean) != 3:
+            raise ValueError(f"channel_order BGR is of three channels, pixel_mean has {len(pixel_mean)}")
         self.num_channels = len(pixel_mean)
         self.channel_order = channel_order
         # derived from the config, so not part of a checkpoint

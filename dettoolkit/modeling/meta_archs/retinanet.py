@@ -118,7 +118,7 @@ class RetinaNet(nn.Module):
                 "MODEL.NUM_CLASSES is auto: training takes it from the data set; here, pass the number of classes."
             )
         normalization = build_node(InputNormalization, model.INPUT, "MODEL.INPUT")
-        backbone = BACKBONES.build(model.BACKBONE, "MODEL.BACKBONE")
+        backbone = BACKBONES.build(_with_channels(model.BACKBONE, normalization.num_channels), "MODEL.BACKBONE")
         if getattr(backbone, "in_channels", normalization.num_channels) != normalization.num_channels:
             raise ConfigError(
                 f"MODEL.BACKBONE.IN_CHANNELS is {backbone.in_channels}, "
@@ -184,6 +184,11 @@ class RetinaNet(nn.Module):
 
     def _anchors(self, predictions: DensePredictions) -> list[Tensor]:
         return self.anchors(predictions.map_sizes, predictions.logits[0].device)
+
+
+def _with_channels(node: Mapping[str, Any], num_channels: int) -> dict[str, Any]:
+    """Return the node of a backbone; where its ``IN_CHANNELS`` is null, the images say how many there are."""
+    return {key: num_channels if key == "IN_CHANNELS" and value is None else value for key, value in node.items()}
 
 
 def _box_losses(nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
