@@ -78,7 +78,7 @@ def test_mixed_samples_are_shown_until_the_epoch_in_which_they_close(tmp_path: P
 
 
 def test_an_epoch_begins_where_training_begins_it(tmp_path: Path) -> None:
-    # ten images in batches of four: three batches an epoch, so that the second one begins with the third sample of another round
+    # ten images in batches of four: three batches an epoch, so that the second begins with the third sample of a new round
     settings = ["DATALOADER.SAMPLER", UNSHUFFLED, "SOLVER.BATCH_SIZE", "4", "--num-images", "1"]
     assert "0001_shapes_train_000002.jpg" in visualize(tmp_path / "out", "--epoch", "1", *settings)
 
