@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from dettoolkit.registry import (
     DATASETS,
@@ -51,6 +52,14 @@ _LengthOrAuto = Annotated[
     int | str, Predicate(lambda value: value == "auto" or _is_length(value)), "'auto', iterations (1000) or epochs ('0.5ep')"
 ]
 
+
+class _LayerRate(TypedDict):
+    __pydantic_config__ = {"extra": "forbid"}  # type: ignore[misc]  # noqa: RUF012
+
+    PATTERN: str
+    FACTOR: Annotated[float, Gt(0)]
+
+
 _MODEL = Section(
     {
         "META_ARCH": Component(META_ARCHS, {"NAME": "RetinaNet"}, doc="The detector; it says which other parts MODEL has."),
@@ -58,6 +67,12 @@ _MODEL = Section(
             _Count | Literal["auto"], "auto", "Number of object classes; auto: as many as the training set has."
         ),
         "WEIGHTS": Value(str, "", "Weights of the whole model to start from: a path or URL; empty: none."),
+        "FREEZE": Value(
+            list[str],
+            [],
+            "Names of parameters that are not trained, * for any characters: [backbone.conv1.*]; norms among them keep their "
+            "statistics.",
+        ),
         "DEVICE": Value(
             _Device, "auto", "auto, cpu, cuda, cuda:N or mps; cpu makes --num-gpus N start N processes on the CPU."
         ),
@@ -179,6 +194,12 @@ _SOLVER = Section(
             _Count | None, 16, "The batch that BASE_LR is meant for; the rate is scaled linearly. null: as it is."
         ),
         "BASE_LR": Value(Annotated[float, Ge(0)], 0.01, "Learning rate at REFERENCE_BATCH_SIZE."),
+        "LAYER_RATES": Value(
+            Annotated[list[_LayerRate], "a list of {PATTERN: a name of parameters, FACTOR: a number > 0}"],
+            [],
+            "Shares of the learning rate for parameters by name, * for any characters: [{PATTERN: backbone.*, FACTOR: 0.1}]; "
+            "the last that matches decides.",
+        ),
         "LENGTH": Value(_Training, "12ep", "Length of the training: iterations (90000) or epochs (12ep)."),
         "ACCUMULATE": Value(
             _Count, 1, "Parts that a batch is computed in; each has its own loss normaliser, so it is not quite one batch."

@@ -34,7 +34,7 @@ from dettoolkit.inference.merging import build_views
 from dettoolkit.modeling import build_model
 from dettoolkit.modeling.compiling import TRAINING_MULTIPLE, compile_for_training
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
-from dettoolkit.solver import build_schedule, scale_learning_rate
+from dettoolkit.solver import build_schedule, freeze, scale_learning_rate, set_layer_rates
 from dettoolkit.structures import DatasetInfo, Duration
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
     if not folder.resumes:
         load_pretrained(run.model, run.cfg, offline)
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
+    freeze(run.model, run.cfg.MODEL.FREEZE)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
     if not folder.resumes:
         tell_about_data(dataset, [evaluation.dataset for evaluation in run.evaluations])
@@ -216,6 +217,7 @@ def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpoint
     num_iterations = Duration.parse(solver.LENGTH).iterations(epoch)
     rate = scale_learning_rate(solver.BASE_LR, solver.BATCH_SIZE, solver.REFERENCE_BATCH_SIZE)
     optimizer = OPTIMIZERS.build(solver.OPTIMIZER, "SOLVER.OPTIMIZER", model=run.model, lr=rate)
+    set_layer_rates(optimizer, run.model, solver.LAYER_RATES)
     wired = {
         "model": run.model,
         "schedule": build_schedule(solver, num_iterations, epoch),

@@ -21,6 +21,7 @@ from dettoolkit.engine.finite_losses import FiniteLosses, NotedStep
 from dettoolkit.engine.look_ahead import LookAhead
 from dettoolkit.engine.precision import autocast
 from dettoolkit.errors import CheckpointError, ConfigError
+from dettoolkit.solver import parameter_names
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +214,7 @@ class Trainer:
             "iteration": self.iteration,
             "optimizer_name": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
+            "parameters": parameter_names(self.optimizer, self.model),
             "scaler": self.scaler.state_dict(),
             "hooks": {hook.name: state for hook in self.hooks if (state := hook.state_dict())},
             **({"model": {name: value.detach().cpu() for name, value in self.model.state_dict().items()}} if another else {}),
@@ -240,6 +242,12 @@ class Trainer:
         before, now = state["optimizer_name"], type(self.optimizer).__name__
         if before != now:
             raise CheckpointError(f"SOLVER.OPTIMIZER: the state is that of {before}, which {now} cannot go on from.")
+        names = parameter_names(self.optimizer, self.model)
+        if state.get("parameters", names) != names:
+            raise CheckpointError(
+                "the state of the optimizer is of other parameters, or they were grouped in another way: SOLVER.LAYER_RATES, "
+                "MODEL.FREEZE or the network are not those of before."
+            )
         settings = [{name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups]
         try:
             self.optimizer.load_state_dict(state["optimizer"])
