@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from dettoolkit.evaluation.analysis.bootstrap import AP, AP50, IntervalMethod, interval_ends, resample, summarise
+from dettoolkit.evaluation.analysis.bootstrap import AP, AP50, resample, summarise
+from dettoolkit.evaluation.analysis.intervals import IntervalMethod, interval_ends
 from dettoolkit.evaluation.analysis.matching import MatchedDetections, match_detections
 from dettoolkit.evaluation.analysis.resampling import ResampledPrecision
 from dettoolkit.structures import Annotations, Detections, EvaluatedImage

@@ -102,6 +102,8 @@ def _with_limits(interval: Interval, is_change: bool) -> str:
     if interval.value != interval.value:
         return "n/a"
     sign = "+" if is_change else ""
+    if interval.low != interval.low:
+        return f"{interval.value:{sign}.3f} (too few images)"
     return f"{interval.value:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
 
 

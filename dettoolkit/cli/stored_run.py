@@ -122,7 +122,8 @@ def evaluated_images(dataset: DetectionDataset, found: Mapping[Any, Detections],
         )
     images = []
     for record in dataset.records:
-        truth = Annotations(*(torch.from_numpy(array) for array in (record.boxes, record.labels, record.ignore)))
+        boxes, labels, ignore = (torch.from_numpy(array) for array in (record.boxes, record.labels, record.ignore))
+        truth = Annotations(boxes, labels, ignore)
         detections = found.get(record.image_id, Detections.empty())
         images.append(EvaluatedImage(record.image_id, record.file_name, (record.height, record.width), truth, detections))
     return images

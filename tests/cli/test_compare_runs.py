@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dettoolkit.cli.main import main
-from dettoolkit.cli.run_differences import class_rows, config_differences, key_table, last_numbers
+from dettoolkit.cli.run_differences import class_rows, config_differences, key_table, last_numbers, precision_table
 from dettoolkit.config import dump_config, load_config
 from dettoolkit.data import build_dataset
 from dettoolkit.evaluation.analysis import Interval
@@ -219,6 +219,19 @@ def test_numbers_out_of_range_are_refused(runs, capsys, option, value, wanted) -
     assert f"{option}: expected {wanted}, got {value}" in error_of(capsys, *runs, option, value)
 
 
+def test_numbers_are_shown_with_what_is_known_of_them() -> None:
+    nan = float("nan")
+    table = precision_table(
+        {
+            "AP": [Interval(0.5, 0.4, 0.6), Interval(0.25, nan, nan), Interval(-0.25, -0.3, 0.1)],
+            "x": [Interval(nan, nan, nan)] * 3,
+        }
+    )
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert cells[2] == ["AP", "0.500 (0.400 to 0.600)", "0.250 (too few images)", "-0.250 (-0.300 to +0.100)"]
+    assert cells[3] == ["x", "n/a", "n/a", "n/a"]
+
+
 def test_keys_that_differ_are_found_at_any_depth() -> None:
     a = {"OUTPUT_DIR": "a", "MODEL": {"DEPTH": 50, "NECK": {}}, "HOOKS": [{"NAME": "A"}]}
     b = {"OUTPUT_DIR": "b", "MODEL": {"DEPTH": 101, "NECK": {"NAME": "FPN"}}, "HOOKS": [{"NAME": "B"}]}
@@ -247,4 +260,5 @@ def test_of_many_classes_those_that_differ_most_are_shown() -> None:
     }
     shown, words = class_rows(rows)
     assert list(shown) == [f"AP-{label}" for label in range(10, 30)]
+    assert class_rows({"AP-0": rows["AP-0"]}) == ({"AP-0": rows["AP-0"]}, "")
     assert words == "\n20 of 30 classes, those whose AP differs most; --json has all."

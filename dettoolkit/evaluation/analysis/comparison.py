@@ -12,13 +12,13 @@ import numpy as np
 from dettoolkit.errors import EvaluationError
 from dettoolkit.evaluation.analysis.bootstrap import (
     AP,
+    FEWEST_IMAGES,
     PrecisionIntervals,
-    chance_not_above_zero,
     check_resampling,
-    interval_ends,
     resample,
     summarise,
 )
+from dettoolkit.evaluation.analysis.intervals import chance_not_above_zero, interval_ends
 from dettoolkit.evaluation.analysis.matching import MatchedDetections
 from dettoolkit.evaluation.analysis.resampling import ResampledPrecision
 
@@ -32,7 +32,7 @@ class Comparison:
         second: of B.
         difference: B minus A.
         chance_no_better: of the true AP of B being no larger than that of A; below 0.025 just where an interval of 0.95 of the
-            difference lies above 0.
+            difference lies above 0; NaN without an interval.
         p_value: how often a difference of AP at least as large, either way, comes about where of each image it is left to
             chance which of the two results is called A's.
     """
@@ -48,6 +48,9 @@ class Comparison:
         change = self.difference.ap
         if np.isnan(change.value):
             return "There is no ground truth that counts, so there is nothing to compare."
+        if np.isnan(change.low):
+            few = f"Fewer than {FEWEST_IMAGES} images have an object"
+            return f"B - A is {change.value:+.3f} AP. {few}: how sure that is cannot be said."
         if change.low == change.high == 0:
             return "A and B have the same AP on every resample: there is no difference."
         limits = f"({100 * self.difference.confidence:g} %: {change.low:.3f} to {change.high:.3f})"
@@ -79,7 +82,7 @@ def compare_precision(
         second: what B found in the same images, in the same order, matched at the same IoU thresholds.
         num_replicates: of the bootstrap, and of the sign-flip test.
         seed: the same seed, the same numbers.
-        confidence: of the intervals, which are ``widened`` ones (see :func:`~.bootstrap.interval_ends`).
+        confidence: of the intervals, which are ``widened`` ones (see :func:`~.intervals.interval_ends`).
 
     Raises:
         EvaluationError: the images or the thresholds differ, there are fewer than two images, or nothing was matched at an IoU
@@ -97,13 +100,12 @@ def compare_precision(
 
     value, replicates, jackknife = resample(statistic, num_images, num_replicates, seed)
     ends = interval_ends(value, replicates, jackknife, confidence, "widened")
-    parts = [PrecisionIntervals.from_ends(value[i], ends[:, i], confidence, num_images) for i in range(3)]
+    parts = [PrecisionIntervals.from_ends(value[i], ends[:, i], confidence, first.num_truth) for i in range(3)]
     of_ap = (2, AP, 0)  # difference, AP, all classes
-    chance = chance_not_above_zero(
-        value[of_ap], replicates[(slice(None), *of_ap)], jackknife[(slice(None), *of_ap)], confidence
-    )
-    p_value = sign_flip_test(first, second, num_replicates, seed)
-    return Comparison(parts[0], parts[1], parts[2], float(chance), p_value)
+    columns = replicates[(slice(None), *of_ap)], jackknife[(slice(None), *of_ap)]
+    chance = float(chance_not_above_zero(value[of_ap], *columns, confidence))
+    known = chance if np.isfinite(parts[2].ap.low) else float("nan")
+    return Comparison(parts[0], parts[1], parts[2], known, sign_flip_test(first, second, num_replicates, seed))
 
 
 def sign_flip_test(first: MatchedDetections, second: MatchedDetections, num_flips: int = 1000, seed: int = 0) -> float:

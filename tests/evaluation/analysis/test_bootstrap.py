@@ -1,112 +1,17 @@
-"""Intervals: the three kinds by hand or by scipy's formulas, and how often they cover what is known."""
+"""Bootstrap of AP: values as in the evaluation, draws as they should be, and what cannot be resampled."""
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from dettoolkit.errors import EvaluationError
 from dettoolkit.evaluation.analysis.average_precision import average_precisions
-from dettoolkit.evaluation.analysis.bootstrap import (
-    bootstrap_precision,
-    chance_not_above_zero,
-    interval_ends,
-    resample,
-    student_quantile,
-    summarise,
-)
+from dettoolkit.evaluation.analysis.bootstrap import bootstrap_precision, resample, summarise
 from dettoolkit.evaluation.analysis.matching import match_detections
-
-
-def test_percentile_and_basic_intervals_worked_by_hand():
-    replicates = np.arange(101.0)[:, None]  # quantile q is 100 q
-    ends = interval_ends(np.array([45.0]), replicates, np.zeros((2, 1)), 0.9, "percentile")
-    assert ends[:, 0].tolist() == pytest.approx([5, 95])
-    ends = interval_ends(np.array([45.0]), replicates, np.zeros((2, 1)), 0.9, "basic")
-    assert ends[:, 0].tolist() == pytest.approx([90 - 95, 90 - 5])
-
-
-@pytest.mark.parametrize(
-    ("method", "effect", "quantile"),
-    [
-        ("bca", 0.001, 1.95996),
-        ("widened", 0.001, 2.0930),  # tables: t of 19 degrees at 0.975
-        ("widened", 1.0, 2.0930 * math.sqrt(19) / (10 / math.sqrt(12))),  # the jackknife's deviation over the replicates'
-    ],
-)
-def test_without_bias_and_skew_an_interval_is_that_of_the_percentiles_at_its_quantile(method, effect, quantile):
-    replicates = np.linspace(-5, 5, 10_001)[:, None]
-    jackknife = effect * np.tile([1.0, -1.0], 10)[:, None]  # kurtosis 1: as many degrees of freedom as can be, 19
-    ends = interval_ends(np.array([0.0]), replicates, jackknife, 0.95, method)
-    share = NormalDist().cdf(quantile)
-    assert ends[:, 0].tolist() == pytest.approx([-10 * (share - 0.5), 10 * (share - 0.5)], abs=1e-3)
-
-
-def test_a_few_images_that_decide_make_an_interval_wider():
-    replicates = np.linspace(-5, 5, 10_001)[:, None]
-    even = 0.01 * np.tile([1.0, -1.0], 20)[:, None]
-    uneven = even.copy()
-    uneven[:2] *= 20
-    narrow, wide = (interval_ends(np.array([0.0]), replicates, jack, 0.95, "widened")[1, 0] for jack in (even, uneven))
-    # kurtosis 2 (20**4 + 19) / 2 / 40 over the squared variance: 2 * 40 / (18.2 - 1) degrees, of which the quantile is 2.73
-    assert narrow < wide == pytest.approx(10 * (NormalDist().cdf(student_quantile(0.975, 4.64)) - 0.5), abs=2e-3)
-
-
-def test_bca_makes_good_a_bias_and_a_skew():
-    generator = np.random.default_rng(0)
-    replicates = generator.normal(0.5, 1.0, (4000, 1))  # half a deviation above the value
-    symmetric = np.tile([1.0, -1.0], 50)[:, None]
-    low, high = interval_ends(np.array([0.0]), replicates, symmetric, 0.95, "bca")[:, 0]
-    assert (low + high) / 2 == pytest.approx(-0.5, abs=0.15)  # as far below
-    skewed = -np.random.default_rng(1).exponential(size=(100, 1))  # without the image of most weight the value falls most
-    shifted = interval_ends(np.array([0.5]), replicates, skewed, 0.95, "bca")[:, 0]
-    assert shifted.sum() > 2 * 0.5 + 0.1  # the longer side is the upper one
-
-
-@pytest.mark.parametrize(("degrees", "effect"), [(19, 0.001), (19, 0.4), (4, 0.001)])
-def test_the_chance_of_not_being_above_zero_is_the_tail_where_the_interval_ends_there(degrees, effect):
-    spread = np.random.default_rng(0).normal(size=(20_000, 1))
-    jackknife = effect * np.tile([1.0, -1.0], 10)[:, None]
-    if degrees == 4:
-        jackknife[:2] *= 50  # a few images decide
-    chances = []
-    for value in np.linspace(1.0, 4.0, 31):
-        given = np.array([value]), spread + value, jackknife
-        chance = float(chance_not_above_zero(*given, 0.95)[0])
-        assert chance < 0.024 or interval_ends(*given, 0.95, "widened")[0, 0] < 0.02
-        assert chance > 0.026 or interval_ends(*given, 0.95, "widened")[0, 0] > -0.02
-        chances.append(chance)
-    assert chances == sorted(chances, reverse=True)
-    assert chances[0] > 0.1
-    assert chances[-1] < 0.025
-    if (degrees, effect) == (19, 0.001):
-        # without bias or widening by the jackknife: the normal tail, at Student's scale of 2.0930 / 1.9600
-        assert chances[10] == pytest.approx(1 - NormalDist().cdf(2.0 * 1.9600 / 2.0930), abs=0.005)
-
-
-def test_a_chance_without_a_value_is_nan_and_never_quite_nought():
-    assert np.isnan(chance_not_above_zero(np.array([np.nan]), np.ones((9, 1)), np.ones((4, 1)), 0.95)).all()
-    assert chance_not_above_zero(np.array([1.0]), np.linspace(0.5, 1.5, 99)[:, None], np.zeros((4, 1)), 0.95)[0] > 0.005
-
-
-@pytest.mark.parametrize(("degrees", "expected"), [(4, 2.7764), (10, 2.2281), (30, 2.0423), (1e9, 1.95996)])
-def test_student_s_quantile_is_that_of_the_tables(degrees, expected):
-    assert student_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("method", ["widened", "bca"])
-def test_the_interval_of_a_mean_covers_it_as_often_as_it_says(method):
-    # the mean of skewed numbers of which the truth is known: 1
-    generator, covered = np.random.default_rng(0), 0
-    for draw in range(400):
-        numbers = generator.exponential(size=40)
-        value, replicates, jackknife = resample(lambda w, x=numbers: w @ x / w.sum(1), 40, 500, draw)
-        low, high = interval_ends(value, replicates, jackknife, 0.95, method)
-        covered += bool(low <= 1 <= high)
-    assert 0.92 <= covered / 400 <= 0.98  # 0.95 +- 3 deviations of 0.011
+from dettoolkit.structures import Detections, EvaluatedImage
 
 
 def test_the_jackknife_leaves_out_each_image_or_group_once():
@@ -142,17 +47,30 @@ def test_intervals_hold_the_values_of_the_evaluation_and_follow_the_seed(random_
     assert bootstrap_precision(matched, 200, confidence=0.5, method=method).ap.high < result.ap.high
 
 
-def test_a_perfect_detector_is_sure(sample_of):
-    from dettoolkit.structures import Detections, EvaluatedImage
-
+def perfect(sample_of, labels: list[list[int]]):
+    """Images in which just what is there is found; the objects of an image by label."""
     images = []
-    for number in range(5):
-        truth = sample_of(number, [[0, 0, 50, 50]], [0])["original"]
+    for number, of_image in enumerate(labels):
+        truth = sample_of(number, [[60.0 * k, 0, 60.0 * k + 50, 50] for k in range(len(of_image))], of_image)["original"]
         images.append(
-            EvaluatedImage(number, "", (60, 60), truth, Detections(truth.boxes, truth.boxes[:, 0] + 0.9, truth.labels))
+            EvaluatedImage(number, "", (60, 300), truth, Detections(truth.boxes, truth.labels * 0 + 0.9, truth.labels))
         )
-    result = bootstrap_precision(match_detections(images, 1), 50)
+    return match_detections(images, 2)
+
+
+def test_a_perfect_detector_is_sure(sample_of):
+    result = bootstrap_precision(perfect(sample_of, [[0], [0], [0], [0], [0]]), 50)
     assert (result.ap.low, result.ap.value, result.ap.high) == pytest.approx((1, 1, 1))
+
+
+def test_where_fewer_than_five_images_have_an_object_there_is_no_interval(sample_of):
+    result = bootstrap_precision(perfect(sample_of, [[0, 1], [0, 1], [0, 1], [0, 1, 1], [0], []]), 50)
+    assert result.ap_by_class[0].low == pytest.approx(1)  # five images
+    assert result.ap_by_class[1].value == result.ap50_by_class[1].value == pytest.approx(1)  # five objects in four images
+    assert math.isnan(result.ap_by_class[1].low)
+    assert math.isnan(result.ap50_by_class[1].high)
+    few = bootstrap_precision(perfect(sample_of, [[0], [0, 1], [1], [1], [], []]), 50)
+    assert math.isnan(few.ap.low)
 
 
 def test_what_cannot_be_resampled_is_refused(random_images):

@@ -125,3 +125,10 @@ def test_without_ground_truth_there_is_nothing_to_compare():
     result = compare_precision(matched, matched, 10)
     assert np.isnan(result.p_value)
     assert result.in_words() == "There is no ground truth that counts, so there is nothing to compare."
+
+
+def test_with_few_images_nothing_is_said_of_how_sure_it_is(random_images):
+    images = [image for image in random_images(2) if len(image.ground_truth)][:4]
+    result = compare_precision(*(match_detections(each, NUM_CLASSES) for each in (disturbed(images, 9.0), images)), 20)
+    assert result.in_words().startswith(f"B - A is {result.difference.ap.value:+.3f} AP. Fewer than 5 images have an object: ")
+    assert np.isnan(result.chance_no_better)
