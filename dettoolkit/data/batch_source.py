@@ -112,6 +112,7 @@ class BatchSource(Dataset[Any]):
         self.pipeline = pipeline
         self.padding = padding
         self.seed = seed
+        self._ends: Tensor | None = None  # [len] float64, where each image's share of the weights ends
         self._decoded: tuple[int, Sample] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -156,7 +157,7 @@ class BatchSource(Dataset[Any]):
 
     def _draw(self) -> Sample:
         """Return a sample, drawn from the random numbers of the one being prepared, so that any worker draws the same."""
-        index = int(torch.randint(len(self.dataset), ()))
+        index = self._drawn_index()
         try:
             return self.dataset[index]
         except DettoolkitError:
@@ -164,6 +165,16 @@ class BatchSource(Dataset[Any]):
         except Exception as error:
             name = self.dataset.records[index].file_name
             raise RuntimeError(f"{name}, drawn to be mixed in: {type(error).__name__}: {error}") from error
+
+    def _drawn_index(self) -> int:
+        """Return a random index; each image has the chance that it has in the stream (``DATASETS.MIX``)."""
+        weights = self.dataset.image_weights
+        if weights is None:
+            return int(torch.randint(len(self.dataset), ()))
+        if self._ends is None:
+            self._ends = torch.from_numpy(weights.cumsum())
+        drawn = torch.rand((), dtype=torch.float64) * self._ends[-1]
+        return min(int(torch.searchsorted(self._ends, drawn, right=True)), len(self.dataset) - 1)
 
 
 def _restore(plugins: Plugins, dataset: Any, pipeline: Any, padding: Padding, seed: int) -> BatchSource:

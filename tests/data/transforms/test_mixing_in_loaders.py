@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -114,6 +115,16 @@ def test_a_broken_picture_that_is_mixed_in_is_an_error_or_black_as_on_bad_says()
     fields = [batch.images[0, :, top : top + 32, left : left + 32] for top in (0, 32) for left in (0, 32)]
     assert fields[0].any()
     assert not all(field.any() for field in fields)
+
+
+def test_pictures_that_are_mixed_in_come_as_often_as_in_the_stream():
+    dataset = ShapesDataset("train", 4, 64)
+    dataset.image_weights = np.array([1.0, 2.0, 3.0, 0.5])
+    source = loader(dataset, global_batch_size=1).source
+    torch.manual_seed(0)
+    counts = np.bincount([source._drawn_index() for _ in range(6500)], minlength=4)
+    # 1000, 2000, 3000 and 500 of 6500 expected; the largest standard deviation is sqrt(6500 * 6/13 * 7/13) = 40
+    assert np.abs(counts - [1000, 2000, 3000, 500]).max() < 4 * 40
 
 
 def test_an_error_names_the_picture_that_was_drawn():
