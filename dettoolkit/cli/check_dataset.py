@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix", metavar="OUT", help="write a mended copy into a new or empty folder: COCO's format, with a list of changes"
     )
+    parser.add_argument("--output", metavar="DIR", help="write a page with pictures of the findings, and findings.json, there")
     parser.add_argument("--json", metavar="FILE", help="write the findings as JSON")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that decode images (default: one for each processor)"
@@ -50,11 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
     from dettoolkit.config import load_config
     from dettoolkit.diagnosis.dataset import as_data, as_text, check_datasets
     from dettoolkit.diagnosis.dataset.mending import write_mended_copy
+    from dettoolkit.report.findings_page import write_findings_page
 
     cfg = load_config(arguments.config_file, arguments.overrides)
     if arguments.quick and (arguments.overlaps or arguments.fix):
         option = "--overlaps" if arguments.overlaps else "--fix"
         raise ConfigError(f"{option} needs the pixels, and --quick reads none: give one of the two.")
+    output = claim_folder(arguments.output) if arguments.output else None
     mended = claim_folder(arguments.fix, "--fix") if arguments.fix else None
     check = check_datasets(
         cfg,
@@ -66,6 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(as_text(check, max(0, arguments.examples)))
     if arguments.json:
         _write_json(Path(arguments.json), as_data(check))
+    if output is not None:
+        page = write_findings_page(output, f"Check of {Path(arguments.config_file).name}", check.findings, check.read_image)
+        _write_json(output / "findings.json", as_data(check))
+        print(f"the page with pictures is {page}")
     if mended is not None:
         changes = write_mended_copy(check, cfg, mended)
         print(
@@ -93,4 +100,4 @@ def _write_json(path: Path, data: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--json: {path} cannot be written: {error.strerror}.") from None
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None

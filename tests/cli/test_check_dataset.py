@@ -78,6 +78,18 @@ def test_quick_reads_headers_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert "error truncated-image" in capsys.readouterr().out
 
 
+def test_a_page_shows_the_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    write([*SOUND, NO_AREA])
+    Path("1.png").write_text("no image")
+    assert check("--output", "page") == 1
+    assert f"the page with pictures is {Path('page/index.html')}" in capsys.readouterr().out
+    page = Path("page/index.html").read_text()
+    assert "boxes of zero or negative size" in page
+    assert "data:image/jpeg;base64," in page  # of the second picture
+    assert "expected an image" in page  # in place of the first
+    assert json.loads(Path("page/findings.json").read_text())["clean"] is False
+
+
 def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     write([*SOUND, NO_AREA])
     assert check("--fix", "mended") == 1

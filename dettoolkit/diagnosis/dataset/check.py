@@ -50,6 +50,16 @@ class DatasetCheck:
         """Whether there is neither an error nor a warning; hints are no faults."""
         return all(finding.severity == "hint" for finding in self.findings)
 
+    def read_image(self, dataset: str, image_id: int | str) -> Tensor:
+        """Return an image as uint8 RGB ``[3, H, W]``, whether or not it fits its annotations: for a page with pictures.
+
+        Raises:
+            KeyError: there is no such set or image.
+            DataError: the image cannot be read.
+        """
+        inspected = {one.info.name: one for one in self.sets}[dataset]
+        return inspected.read_image(inspected.index_of(image_id))
+
     def summaries(self) -> list[dict[str, Any]]:
         """Return what is in each data set, as plain data."""
         return [
@@ -124,7 +134,8 @@ def _scanned(
     if inspected.image_root is None:
         return scans
     files = [inspected.image_root / inspected.images[index].file_name for index in indices]
-    for index, scan in zip(indices, scan_images(files, decode, workers, kept), strict=True):
+    read = inspected.dataset.form.read if decode else None
+    for index, scan in zip(indices, scan_images(files, read, workers, kept), strict=True):
         scans[index] = scan
         if scan.header is not None and inspected.images[index].stated_size is None:
             inspected.sizes[index] = scan.header.size

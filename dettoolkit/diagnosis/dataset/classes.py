@@ -34,6 +34,7 @@ def class_findings(sets: Sequence[InspectedSet]) -> Iterator[Finding]:
 
 
 def _differing(sets: Sequence[InspectedSet]) -> Iterator[Finding]:
+    sets = [inspected for inspected in sets if inspected.uses]  # others may be compared for their pictures alone
     differences = [(other.info.name, _difference(sets[0], other)) for other in sets[1:]]
     examples = [FindingExample(text, name) for name, text in differences if text]
     yield from found("classes-differ", len(examples), examples)

@@ -14,7 +14,7 @@ from dettoolkit.diagnosis.dataset.kinds import found
 from dettoolkit.diagnosis.dataset.scanning import SUFFIXES, ScannedImage
 from dettoolkit.structures import Finding
 
-_FILE_FAULTS = ("missing-image", "unreadable-image", "truncated-image", "image-outside-folder")
+_FILE_FAULTS = ("missing-image", "unreadable-image", "truncated-image", "unfit-image", "image-outside-folder")
 OUTSIDE = ScannedImage(None, "image-outside-folder", "its name leads out of the folder of the images; it was not opened")
 
 

@@ -15,7 +15,7 @@ from dettoolkit.data import build_dataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.datasets.entries import Entry
 from dettoolkit.data.datasets.faults import observed_by
-from dettoolkit.data.image_io import read_image
+from dettoolkit.data.image_form import as_shown
 from dettoolkit.structures import DatasetInfo, FindingExample
 
 Use = Literal["train", "test"]
@@ -72,6 +72,7 @@ class InspectedSet:
     faults: list[tuple[str, str]] = field(default_factory=list)
     uses: frozenset[Use] = frozenset()
     sizes: NDArray[np.int64] = field(init=False)
+    _index_of_id: dict[int | str, int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.sizes = np.array([image.stated_size or (0, 0) for image in self.images], dtype=np.int64).reshape(-1, 2)
@@ -86,6 +87,16 @@ class InspectedSet:
         """The folder of the images; None for sets that draw theirs."""
         return self.dataset.image_root
 
+    def index_of(self, image_id: int | str) -> int:
+        """Return the index of the first image with that id.
+
+        Raises:
+            KeyError: no image has that id.
+        """
+        if self._index_of_id is None:
+            self._index_of_id = {image.image_id: index for index, image in reversed(list(enumerate(self.images)))}
+        return self._index_of_id[image_id]
+
     def read_image(self, index: int) -> Tensor:
         """Return an image as uint8 RGB ``[3, H, W]``, whether or not it fits its annotations.
 
@@ -94,7 +105,7 @@ class InspectedSet:
         """
         if self.image_root is None:
             return self.dataset.read_image(self.images[index].image_id)
-        return read_image(self.image_root / self.images[index].file_name)
+        return as_shown(self.dataset.form.read(self.image_root / self.images[index].file_name))
 
     def pixel_corners(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return ``[B, 4]`` corners in pixels and ``[B, 2]`` (height, width); NaN and 0 where shares are of an unknown size."""
@@ -183,7 +194,8 @@ def from_records(
     columns: tuple[list[NDArray[Any]], ...] = ([np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0)], [np.zeros(0)])
     for record in dataset.records:
         images.append(InspectedImage(record.image_id, record.file_name, (record.height, record.width), ""))
-        for column, values in zip(columns, (record.boxes, record.labels, record.ignore, record.areas), strict=True):
+        arrays: tuple[NDArray[Any], ...] = (record.boxes, record.labels, record.ignore, record.areas)
+        for column, values in zip(columns, arrays, strict=True):
             column.append(values)
     corners, labels, ignore, areas = (np.concatenate(column) for column in columns)
     owners = np.repeat(np.arange(len(images)), dataset.records.num_boxes)

@@ -50,6 +50,11 @@ KINDS = {
     "truncated-image": Kind(
         "error", "images that cannot be decoded: cut short or damaged", "Fetch them again from their source."
     ),
+    "unfit-image": Kind(
+        "error",
+        "images of other channels or bits than the config declares",
+        "See MODEL.INPUT.PIXEL_MEAN, which has a number for each channel, and DATASETS.PIXEL_RANGE.",
+    ),
     "image-outside-folder": Kind("error", "file names that lead out of the folder of the images", "Correct the names."),
     "exif-trap": Kind(
         "error",

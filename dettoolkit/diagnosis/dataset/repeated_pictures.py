@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from torch import Tensor
@@ -72,8 +72,9 @@ class _Gallery:
             "train" in self.sets[one].uses and "test" in self.sets[other].uses for one in names for other in names - {one}
         )
 
-    def shown(self, name: PictureName, text: str) -> FindingExample:
-        return self.sets[name.dataset].image_example(self.indices[name], f"{self.called(name)} {text}")
+    def shown(self, name: PictureName, text: str, group: int) -> FindingExample:
+        example = self.sets[name.dataset].image_example(self.indices[name], f"{self.called(name)} {text}")
+        return replace(example, group=group)
 
     def called(self, name: PictureName) -> str:
         return f"{name.dataset}: {self.sets[name.dataset].images[self.indices[name]].file_name}"
@@ -101,18 +102,19 @@ def repeated_pictures(
     for kind, is_leak in (("leaked-picture", True), ("same-picture", False)):
         chosen = [group for group, leak in zip(groups, leaks, strict=True) if leak == is_leak]
         chosen.sort(key=lambda group: -len(group.pictures))
-        yield from found(kind, len(chosen), chain.from_iterable(_of_group(gallery, group) for group in chosen))
+        examples = (_of_group(gallery, group, number) for number, group in enumerate(chosen, start=1))
+        yield from found(kind, len(chosen), chain.from_iterable(examples))
     if overlaps:
         yield from _overlaps(gallery, groups)
 
 
-def _of_group(gallery: _Gallery, group: SamePictures) -> Iterator[FindingExample]:
+def _of_group(gallery: _Gallery, group: SamePictures, number: int) -> Iterator[FindingExample]:
     """Yield the pictures of a group side by side."""
     how = "the same pixels" if group.identical else f"a copy, similarity {group.similarity:.3f}"
     for name in group.pictures[:_SHOWN_OF_GROUP]:
         others = [gallery.called(other) for other in group.pictures if other != name]
         more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-        yield gallery.shown(name, f"is {', '.join(others[:2])}{more} ({how})")
+        yield gallery.shown(name, f"is {', '.join(others[:2])}{more} ({how})", number)
 
 
 def _overlaps(gallery: _Gallery, groups: Sequence[SamePictures]) -> Iterator[Finding]:
@@ -130,8 +132,9 @@ def _overlaps(gallery: _Gallery, groups: Sequence[SamePictures]) -> Iterator[Fin
                 one,
                 f"shows {pair.share:.0%} of the scene of {gallery.called(other)}, shifted by {pair.shift[0]}, {pair.shift[1]} "
                 f"pixels (score {pair.score:.2f})",
+                number,
             )
-            for pair in chosen[:EXAMPLES_KEPT]
+            for number, pair in enumerate(chosen[:EXAMPLES_KEPT], start=1)
             for one, other in ((pair.first, pair.second), (pair.second, pair.first))
         ]
         yield from found(kind, len(chosen), examples)

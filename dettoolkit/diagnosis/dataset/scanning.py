@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dettoolkit.data.image_io import ImageHeader, image_header, read_image
+from dettoolkit.data.image_io import ImageHeader, image_header
 from dettoolkit.errors import DataError
 
 _IMAGES_AT_ONCE = 8  # that a process hands back together; it is two such portions ahead at most
@@ -24,6 +24,7 @@ SUFFIXES = {
     "GIF": (".gif",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "MPO": (".mpo", ".jpg", ".jpeg"),  # what phones write, for every program a JPEG
+    "NPY": (".npy",),
     "PNG": (".png", ".apng"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     "TIFF": (".tif", ".tiff"),
@@ -49,18 +50,21 @@ class ScannedImage:
 
 
 def scan_images(
-    files: Sequence[Path], decode: bool, workers: int, digest: Callable[[Tensor], Any] | None = None
+    files: Sequence[Path],
+    read: Callable[[str], Tensor] | None,
+    workers: int,
+    digest: Callable[[Tensor], Any] | None = None,
 ) -> Iterator[ScannedImage]:
     """Yield what each file holds, in order; a bounded number of images is in memory at a time.
 
     Args:
         files: paths of images.
-        decode: whether to decode the pixels, which alone shows that a file is cut short; otherwise the header is all.
+        read: decodes the pixels, which alone shows that a file is cut short; None: the header is all. It can be pickled.
         workers: processes that share the work; 0: this one alone.
-        digest: called with the pixels, uint8 RGB ``[3, H, W]``, for what is to be kept of them; a function of a module.
+        digest: called with the pixels for what is to be kept of them; a function of a module.
     """
     loader: DataLoader[Any] = DataLoader(
-        _Files(files, decode, digest),
+        _Files(files, read, digest),
         batch_size=None,
         num_workers=workers if len(files) > _IMAGES_AT_ONCE else 0,
         collate_fn=_as_it_is,
@@ -74,9 +78,11 @@ def scan_images(
 class _Files(Dataset[list[ScannedImage]]):
     """Portions of the files."""
 
-    def __init__(self, files: Sequence[Path], decode: bool, digest: Callable[[Tensor], Any] | None) -> None:
+    def __init__(
+        self, files: Sequence[Path], read: Callable[[str], Tensor] | None, digest: Callable[[Tensor], Any] | None
+    ) -> None:
         self._files = [str(file) for file in files]
-        self._decode = decode
+        self._read = read
         self._digest = digest
 
     def __len__(self) -> int:
@@ -93,12 +99,12 @@ class _Files(Dataset[list[ScannedImage]]):
             header = image_header(file)
         except DataError as error:
             return ScannedImage(None, "unreadable-image", str(error))
-        if not self._decode:
+        if self._read is None:
             return ScannedImage(header)
         try:
-            pixels = read_image(file)
-        except DataError as error:
-            return ScannedImage(header, "truncated-image", str(error))
+            pixels = self._read(file)
+        except DataError as error:  # a decoder is the cause, or the config asks for other pixels than there are
+            return ScannedImage(header, "unfit-image" if error.__cause__ is None else "truncated-image", str(error))
         return ScannedImage(header, digest=None if self._digest is None else self._digest(pixels))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from dettoolkit.diagnosis.dataset.check import DatasetCheck
@@ -35,12 +36,18 @@ def as_data(check: DatasetCheck) -> dict[str, Any]:
 def finding_lines(finding: Finding, shown: int) -> Iterator[str]:
     """Yield a finding as lines: what and how many, examples, what to do."""
     yield f"{finding.severity} {finding.kind}: {finding.title}: {finding.count}"
-    yield from (f"    {example_text(example)}" for example in finding.examples[:shown])
-    rest = max(finding.count, len(finding.examples)) - min(shown, len(finding.examples))
-    if rest and finding.examples:
-        yield f"    and {rest} more"
+    examples, groups = _first_groups(finding.examples, shown)
+    yield from (f"    {example_text(example)}" for example in examples)
+    if finding.examples and shown and finding.count > groups:
+        yield f"    and {finding.count - groups} more"
     if finding.advice:
         yield f"    {finding.advice}"
+
+
+def _first_groups(examples: Sequence[FindingExample], shown: int) -> tuple[list[FindingExample], int]:
+    """Return the examples of the first ``shown`` things, those of one group being about one thing, and how many things."""
+    grouped = [list(group) for _, group in groupby(enumerate(examples), lambda item: item[1].group or -1 - item[0])]
+    return [example for group in grouped[:shown] for _, example in group], len(grouped[:shown])
 
 
 def example_text(example: FindingExample) -> str:

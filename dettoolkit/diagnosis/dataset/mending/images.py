@@ -87,6 +87,8 @@ def _planned(inspected: InspectedSet, index: int, scan: ScannedImage) -> ImagePl
         return ImagePlan(left_out=scan.message)
     name = image.file_name.replace("\\", "/")
     plan = ImagePlan(header.size, name, is_turned=header.orientation != 1)
+    if plan.is_turned and not inspected.dataset.form.is_rgb:
+        return ImagePlan(left_out=f"EXIF orientation {header.orientation} on images that are not RGB of 8 bits")
     if plan.is_turned:
         plan.file_name = str(PurePosixPath(name).with_suffix(".png"))
     elif os.path.splitext(name)[1].lower() not in SUFFIXES[header.format]:

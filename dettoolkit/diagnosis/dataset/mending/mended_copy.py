@@ -62,9 +62,8 @@ def write_mended_copy(check: DatasetCheck, cfg: Any, folder: Path) -> list[Chang
 def _leave_out_copies(check: DatasetCheck, plans: Sequence[SetPlan]) -> None:
     """Keep one picture of each group that shows the same: of a set that is evaluated on, so that the training loses it."""
     numbers = {inspected.info.name: number for number, inspected in enumerate(check.sets)}
-    indices = [{image.image_id: index for index, image in reversed(list(enumerate(s.images)))} for s in check.sets]
     for group in check.groups:
-        places = [(numbers[name.dataset], indices[numbers[name.dataset]][name.image_id]) for name in group.pictures]
+        places = [(numbers[name.dataset], check.sets[numbers[name.dataset]].index_of(name.image_id)) for name in group.pictures]
         present = [(number, index) for number, index in places if not plans[number].images[index].left_out]
         present.sort(key=lambda place: "test" not in check.sets[place[0]].uses)
         for number, index in present[1:]:
@@ -74,12 +73,12 @@ def _leave_out_copies(check: DatasetCheck, plans: Sequence[SetPlan]) -> None:
 
 
 def _used_classes(sets: Sequence[InspectedSet], boxes: Sequence[MendedBoxes]) -> set[str]:
-    """Return the names of the classes that have a box in any of the sets."""
+    """Return the names of the classes that have a box in any of the sets; of all classes where there is no box at all."""
     used = set()
     for inspected, of_set in zip(sets, boxes, strict=True):
         labels = np.unique(inspected.boxes.labels[of_set.kept & ~of_set.ignore])
         used |= {inspected.info.class_names[label] for label in labels.tolist()}
-    return used
+    return used or {name for inspected in sets for name in inspected.info.class_names}
 
 
 def _add_unreadable(inspected: InspectedSet, plan: SetPlan) -> None:
