@@ -83,7 +83,7 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
     """
     folder = RunFolder.for_training(cfg.OUTPUT_DIR or _OUTPUT_DIR, resume)
     with taken_back(folder):
-        trainer = _ready_to_train(cfg, folder, offline)
+        trainer = ready_to_train(cfg, folder, offline)
         if profile:
             trainer.hooks.insert(0, Profile(folder))
     with logged_failure():
@@ -94,7 +94,14 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
     return trainer.latest_evaluation
 
 
-def _ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool) -> Trainer:
+def ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool = False) -> Trainer:
+    """Return the trainer of a run, with the state of its checkpoint where the folder is one to go on in.
+
+    Args:
+        cfg: of the run.
+        folder: of the run.
+        offline: never use the network.
+    """
     dataset = build_train_dataset(cfg)
     run = _prepare(with_class_weights(cfg, dataset), folder, [dataset.info])
     if not folder.resumes:
