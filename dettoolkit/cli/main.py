@@ -21,6 +21,7 @@ _COMMANDS = {
     "check-dataset": "find what is wrong with data sets, and mend a copy",
     "visualize-data": "draw training samples as the model gets them",
     "check-anchors": "say how many objects the anchors can reach, and what would reach more",
+    "doctor": "rehearse a training for minutes: learning rate, one batch by heart, a short run",
     "recipe": "propose batch, learning rate and length for a machine and a data set",
     "compare-runs": "say whether a run is better than another, by how much and how sure",
     "set-thresholds": "choose a score threshold by class for a wish, and write it into a checkpoint",
