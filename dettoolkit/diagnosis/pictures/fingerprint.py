@@ -38,7 +38,7 @@ class Fingerprint:
 
 
 def fingerprint(image: Tensor) -> Fingerprint:
-    """Return the fingerprint of an image, ``[C, H, W]`` of whole numbers, RGB where C is 3.
+    """Return the fingerprint of an image, ``[C, H, W]`` of any numbers, RGB where C is 3.
 
     The hash is the usual one of the cosine transform ("pHash"), written here since it is four lines: libraries of hashes
     bring SciPy and PyWavelets for it, and have no second step against look-alikes.

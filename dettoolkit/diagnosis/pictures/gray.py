@@ -25,7 +25,7 @@ def gray_levels(image: Tensor) -> NDArray[np.uint8]:
     stretched so that the middle 99.8 % of them fill 0 to 255: 12 bits in a file of 16 would be nearly black otherwise.
 
     Args:
-        image: ``[C, H, W]`` of whole numbers.
+        image: ``[C, H, W]`` of any numbers.
 
     Raises:
         ValueError: the image has another shape or is empty.
@@ -37,7 +37,7 @@ def gray_levels(image: Tensor) -> NDArray[np.uint8]:
     levels = image.numpy().astype(np.float32).mean(axis=0)
     if image.dtype != torch.uint8:
         low, high = np.percentile(levels, (0.1, 99.9))
-        levels = (levels - low) * (255.0 / max(high - low, 1.0))
+        levels = (levels - low) * (255.0 / ((high - low) or 1.0))
     return levels.round().clip(0, 255).astype(np.uint8)
 
 

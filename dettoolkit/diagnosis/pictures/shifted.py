@@ -33,18 +33,17 @@ class ShiftSearch:
     Args:
         levels: uint8 ``[h, w]`` each, all of one shape.
         min_share: the least part of the area that must overlap.
-        device: where to compute.
     """
 
-    def __init__(self, levels: Sequence[NDArray[np.uint8]], min_share: float, device: torch.device) -> None:
-        pixels = _coarse(levels).to(device)
+    def __init__(self, levels: Sequence[NDArray[np.uint8]], min_share: float) -> None:
+        pixels = _coarse(levels)
         height, width = pixels.shape[-2:]
         # shifts beyond what may be need no room: there pictures may wrap around into each other
         self.grid = (
             _fast_length(height + int((1 - min_share) * height) + 1),
             _fast_length(width + int((1 - min_share) * width) + 1),
         )
-        self.dy, self.dx = (_signed(length, device) for length in self.grid)
+        self.dy, self.dx = (_signed(length) for length in self.grid)
         area = (height - self.dy.abs())[:, None].clamp(min=0) * (width - self.dx.abs())[None, :].clamp(min=0)
         self.allowed = area >= min_share * height * width
         self.size = height, width
@@ -141,6 +140,6 @@ def _fast_length(length: int) -> int:
     return 2 * cv2.getOptimalDFTSize((length + 1) // 2)
 
 
-def _signed(length: int, device: torch.device) -> Tensor:
+def _signed(length: int) -> Tensor:
     """Return the shifts in the order of a Fourier transform: 0, 1, ..., -2, -1."""
-    return torch.fft.fftfreq(length, d=1 / length, device=device).round()
+    return torch.fft.fftfreq(length, d=1 / length).round()

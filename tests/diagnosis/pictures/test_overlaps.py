@@ -96,10 +96,16 @@ def test_what_all_pictures_of_a_camera_share_is_no_scene(scene, kind: str) -> No
     assert overlapping_pictures({_name(index): picture for index, picture in enumerate(pictures)}) == []
 
 
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
+def test_a_share_that_cannot_be_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"min_share must be above 0 and at most 1, got "):
+        overlapping_pictures({}, min_share=share)
+
+
 def test_correlations_at_all_shifts_are_those_of_the_overlaps() -> None:
     generator = np.random.default_rng(0)
     levels = [generator.integers(0, 256, (12, 16)).astype(np.uint8) for _ in range(2)]
-    search = ShiftSearch(levels, 0.3, torch.device("cpu"))
+    search = ShiftSearch(levels, 0.3)
     (first, second) = torch.fft.irfft2(search.spectra, s=search.grid)[:, :12, :16].double().numpy()
     mean, scale = (moment[0] for moment in search.as_first)
     other_mean, other_scale = (moment[1] for moment in search.as_second)
