@@ -12,6 +12,7 @@ from dettoolkit.distributed.collectives import (
     mean_over_processes,
     rank,
     sum_over_processes,
+    sum_with_gradient,
     world_size,
 )
 from dettoolkit.distributed.data_parallel import call_at_last_bucket, wrap_ddp
@@ -43,6 +44,7 @@ __all__ = [
     "shard_indices",
     "share_threads",
     "sum_over_processes",
+    "sum_with_gradient",
     "under_launcher",
     "world_size",
     "wrap_ddp",

@@ -53,6 +53,31 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     return total
 
 
+class _Sum(torch.autograd.Function):
+    """The sum, through which the gradient flows: each process's tensor is in the sums of all."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        del ctx
+        return sum_over_processes(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:  # type: ignore[override]
+        del ctx
+        return sum_over_processes(upstream)
+
+
+def sum_with_gradient(tensor: Tensor) -> Tensor:
+    """Return the sum of every process's ``tensor``, elementwise, with its gradient: the sum of every process's.
+
+    The backward pass communicates too: all processes must run it, through the same sums in the same order.
+
+    Args:
+        tensor: any shape, equal in all processes; on the CPU or on the device of the process.
+    """
+    return _Sum.apply(tensor)
+
+
 def mean_over_processes(tensor: Tensor) -> Tensor:
     """Return the mean of every process's ``tensor``, elementwise: a new tensor without gradient, the same everywhere.
 

@@ -18,6 +18,7 @@ from dettoolkit.diagnosis.dataset import in_one_line, quick_check
 from dettoolkit.distributed import is_main_process, world_size
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.errors import ConfigError, TrainingError, listed
+from dettoolkit.modeling.layers import HostSyncBatchNorm
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
         resume: whether the weights will come from a checkpoint.
 
     Raises:
-        TrainingError: frozen stages with random weights, or synchronised batch norm on a device that cannot do it.
+        TrainingError: frozen stages with random weights.
     """
     pretrained = resume or cfg.MODEL.WEIGHTS or cfg.MODEL.get("BACKBONE", {}).get("WEIGHTS")
     backbone = getattr(model, "backbone", None)
@@ -46,11 +47,11 @@ def check_ready_to_train(model: nn.Module, cfg: CfgNode, device: torch.device, r
         logger.warning(
             "FrozenBN with random weights normalises nothing: to train from scratch, set MODEL.BACKBONE.NORM to BN or GN"
         )
-    if any(isinstance(module, nn.SyncBatchNorm) for module in modules):
+    if any(isinstance(module, (nn.SyncBatchNorm, HostSyncBatchNorm)) for module in modules):
         if world_size() == 1:
             logger.info("SyncBN in one process is plain BN")
         elif device.type != "cuda":
-            raise TrainingError(f"SyncBN in {world_size()} processes needs CUDA, and MODEL.DEVICE is {device}. Use BN or GN.")
+            logger.info("SyncBN on %s exchanges its sums norm by norm, which is slow; BN and GN exchange nothing", device)
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     total, trained = sum(size for size, _ in sizes), sum(size for size, is_trained in sizes if is_trained)
     logger.info("%s: %s parameters, %s of them trained", type(model).__name__, f"{total:,}", f"{trained:,}")

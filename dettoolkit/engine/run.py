@@ -33,6 +33,7 @@ from dettoolkit.errors import ConfigError
 from dettoolkit.inference.merging import build_views
 from dettoolkit.modeling import build_model
 from dettoolkit.modeling.compiling import TRAINING_MULTIPLE, compile_for_training
+from dettoolkit.modeling.layers import synchronise_on_host
 from dettoolkit.registry import EVALUATORS, HOOKS, OPTIMIZERS
 from dettoolkit.solver import build_schedule, freeze, scale_learning_rate, set_layer_rates
 from dettoolkit.structures import DatasetInfo, Duration
@@ -107,6 +108,8 @@ def ready_to_train(cfg: CfgNode, folder: RunFolder, offline: bool = False) -> Tr
     if not folder.resumes:
         load_pretrained(run.model, run.cfg, offline)
         tell_other_classes(run.cfg.MODEL.WEIGHTS, dataset.info)
+    if run.device.type != "cuda":
+        synchronise_on_host(run.model)
     freeze(run.model, run.cfg.MODEL.FREEZE)
     check_ready_to_train(run.model, run.cfg, run.device, folder.resumes)
     if not folder.resumes:
