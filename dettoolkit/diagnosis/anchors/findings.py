@@ -12,10 +12,10 @@ from dettoolkit.diagnosis.anchors.examination import Examination, GroupRecall
 from dettoolkit.structures import Finding, FindingExample
 
 _MANY_FORCED = 0.05  # of all objects
-_MANY_FORCED_OF_A_CLASS = 0.2
+_MANY_FORCED_OF_A_GROUP = 0.2
 _MANY_WITHOUT = 0.01
 _IDLE = 0.005  # of the positives
-_FEW_OBJECTS = 10  # of which a share says little
+_FEW_OBJECTS, _FEW_OF_ALL = 10, 0.001  # of which a share says little
 _EXAMPLES = 5
 
 
@@ -30,7 +30,7 @@ def findings(examination: Examination, records: RecordArray, dataset: str) -> li
     places = _Places(records, dataset)
     found = [
         *_out_of_reach(examination, places),
-        *_classes_out_of_reach(examination),
+        *_groups_out_of_reach(examination),
         *_without_anchor(examination, places),
         *_idle_levels(examination),
     ]
@@ -73,28 +73,23 @@ def _out_of_reach(examination: Examination, places: _Places) -> list[Finding]:
     ]
 
 
-def _classes_out_of_reach(examination: Examination) -> list[Finding]:
-    poor = [group for group in examination.by_class if _is_poor(group)]
-    if not poor:
-        return []
-    examples = tuple(
-        FindingExample(f"{group.name}: {group.forced:.1%} of {group.count} objects")
-        for group in sorted(poor, key=lambda group: -group.forced)
-    )
-    return [
-        Finding(
-            "classes-out-of-reach",
-            "warning",
-            f"classes of which many objects are overlapped by no anchor by {examination.positive_from:g}",
-            len(poor),
-            examples,
-            "What these classes have in common, size or shape, the anchors lack.",
+def _groups_out_of_reach(examination: Examination) -> list[Finding]:
+    advice = "What these {} have in common, the anchors lack: smaller or larger ones, other shapes, a finer level."
+    found = []
+    for kind, groups in (("sizes", examination.by_size), ("classes", examination.by_class)):
+        poor = [group for group in groups if _is_poor(group, examination.overall.count)]
+        examples = tuple(
+            FindingExample(f"{group.name}: {group.forced:.1%} of {group.count:,} objects")
+            for group in sorted(poor, key=lambda group: -group.forced)
         )
-    ]
+        title = f"{kind} of which many objects are overlapped by no anchor by {examination.positive_from:g}"
+        if poor:
+            found.append(Finding(f"{kind}-out-of-reach", "warning", title, len(poor), examples, advice.format(kind)))
+    return found
 
 
-def _is_poor(group: GroupRecall) -> bool:
-    return group.count >= _FEW_OBJECTS and group.forced > _MANY_FORCED_OF_A_CLASS
+def _is_poor(group: GroupRecall, total: int) -> bool:
+    return group.count >= max(_FEW_OBJECTS, _FEW_OF_ALL * total) and group.forced > _MANY_FORCED_OF_A_GROUP
 
 
 def _without_anchor(examination: Examination, places: _Places) -> list[Finding]:

@@ -11,6 +11,8 @@ from dettoolkit.diagnosis.anchors.examination import THRESHOLDS, Examination, Gr
 from dettoolkit.diagnosis.anchors.suggestions import Suggestion
 from dettoolkit.structures import Finding
 
+_EXAMPLES = 5
+
 
 def describe(examination: Examination, suggestions: Sequence[Suggestion], found: Sequence[Finding]) -> str:
     """Return the whole report as plain text, what is found in sentences last.
@@ -85,7 +87,9 @@ def _sentences(found: Sequence[Finding]) -> str:
     lines = []
     for finding in found:
         lines.append(f"{finding.severity}: {finding.title}: {finding.count:,}. {finding.advice}")
-        lines += [f"  {example.text}{f' ({example.file_name})' if example.file_name else ''}" for example in finding.examples]
+        shown, more = finding.examples[:_EXAMPLES], len(finding.examples) - _EXAMPLES
+        lines += [f"  {example.text}{f' ({example.file_name})' if example.file_name else ''}" for example in shown]
+        lines += [f"  and {more} more"] if more > 0 else []
     return "\n".join(lines)
 
 

@@ -63,6 +63,14 @@ def test_boxes_that_a_crop_leaves_out_go_with_all_that_is_known_of_them() -> Non
     assert (found.labels.tolist(), found.areas.tolist(), found.ignore.tolist()) == ([0], [12.0], [True])
 
 
+def test_transforms_that_mix_samples_get_those_of_other_images() -> None:
+    found = transformed_boxes(config("{NAME: MixUp}"), RECORDS)
+    # whatever was mixed in, each box knows where it came from: its label and area are those of its number
+    assert len(found.boxes) > 0
+    assert found.labels.tolist() == [[2, 0, 1][number] for number in found.numbers.tolist()]
+    assert found.areas.tolist() == [[11.0, 12.0, 13.0][number] for number in found.numbers.tolist()]
+
+
 def test_without_limits_all_images_are_taken() -> None:
     assert sampled_images(np.array([1, 2, 3])).tolist() == [0, 1, 2]
 

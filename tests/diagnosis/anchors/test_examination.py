@@ -8,18 +8,19 @@ from torchvision.ops import box_iou
 
 from dettoolkit.config import load_config
 from dettoolkit.data import build_train_dataset
-from dettoolkit.data.records import RecordArray
+from dettoolkit.data.records import Record, RecordArray
 from dettoolkit.diagnosis.anchors import AnchorParts, describe, examine, findings
 from dettoolkit.diagnosis.anchors.boxes import TransformedBoxes, transformed_boxes
 from dettoolkit.diagnosis.anchors.examination import group_recall
 from dettoolkit.modeling import build_model
 from dettoolkit.modeling.anchors import GridAnchors
 from dettoolkit.modeling.matchers import MaxIoUMatcher
-from dettoolkit.structures import Annotations
+from dettoolkit.structures import Annotations, Finding, FindingExample
 
 # one level of stride 32 with 32 px squares around (0, 0), (32, 0), ...
 ANCHORS = GridAnchors([32], scales_per_octave=1, aspect_ratios=(1.0,), base_scale=1.0)
 PARTS = AnchorParts(ANCHORS, MaxIoUMatcher(), 32)
+RECORDS_OF_60 = RecordArray(Record(n, f"{n}.jpg", 64, 64, [[0, 0, 9, 9]], [0], [False], [81.0]) for n in range(60))
 
 
 def boxes_of(rows: list[list[float]], labels: list[int], areas: list[float], images: list[int], num: int) -> TransformedBoxes:
@@ -97,6 +98,7 @@ def test_findings_say_what_is_out_of_reach_and_where() -> None:
     record = dataset.records[dataset.index_of(worst.image_id)]
     assert worst.file_name == record.file_name
     assert list(worst.box) in record.boxes.tolist()
+    assert kinds["sizes-out-of-reach"].examples[0].text.startswith("small: ")
     assert kinds["idle-levels"].severity == "hint"
     assert found[-1].severity == "hint"
     text = describe(examination, [], found)
@@ -108,3 +110,23 @@ def test_anchors_that_reach_all_objects_leave_nothing_to_mend() -> None:
     found = examine(boxes_of([[16.0, 16.0, 48.0, 48.0]], [0], [100.0], [0], 1), PARTS, ("cat",))
     assert findings(found, RecordArray([]), "one") == []
     assert "Nothing to mend" in describe(found, [], [])
+
+
+def test_classes_that_are_poorly_reached_are_told_the_poorest_first() -> None:
+    # 16 px squares in the middle of the 32 px anchor around (32, 32): a quarter of it; the others are that anchor
+    rows = [[16.0, 16.0, 48.0, 48.0]] * 30 + [[24.0, 24.0, 40.0, 40.0]] * 30
+    labels = [0] * 30 + [1] * 20 + [2] * 10
+    rows[30] = rows[0]  # one of class 1 can be reached
+    found = examine(boxes_of(rows, labels, [100.0] * 60, list(range(60)), 60), PARTS, ("cat", "dog", "eel"))
+    kinds = {finding.kind: finding for finding in findings(found, RECORDS_OF_60, "one")}
+    assert [example.text for example in kinds["classes-out-of-reach"].examples] == [
+        "eel: 100.0% of 10 objects",
+        "dog: 95.0% of 20 objects",
+    ]
+
+
+def test_only_the_first_examples_are_printed() -> None:
+    examples = tuple(FindingExample(f"example {number}") for number in range(7))
+    finding = Finding("kind", "warning", "things", 7, examples, "Mend them.")
+    text = describe(examine(boxes_of([], [], [], [], 1), PARTS, ("cat",)), [], [finding])
+    assert text.endswith("warning: things: 7. Mend them.\n" + "".join(f"  example {n}\n" for n in range(5)) + "  and 2 more")
