@@ -47,7 +47,7 @@ class Sample(TypedDict, total=False):
     """One image and what is known of it: a dictionary, so that ``torchvision.transforms.v2`` walks through it.
 
     Keys:
-        image: ``[C, H, W]`` uint8 RGB.
+        image: ``[C, H, W]`` uint8 RGB, or what a config declares: other channels, float32 in 0..255.
         boxes: ``[G, 4]`` float32 xyxy, the only ``BoundingBoxes`` of the sample.
         labels: ``[G]`` int64.
         ignore: ``[G]`` bool.

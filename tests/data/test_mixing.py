@@ -12,7 +12,7 @@ from dettoolkit.config import dump_config, load_config
 from dettoolkit.data import build_train_dataset
 from dettoolkit.data.loader import build_train_loader
 from dettoolkit.data.mixing import fraction_of
-from dettoolkit.errors import ConfigError
+from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
 
 NAMES = ("a", "b")
@@ -146,3 +146,30 @@ def test_a_sampler_that_takes_no_weights_is_refused_where_there_are_some(
 
     with pytest.raises(ConfigError, match=r"DATALOADER\.SAMPLER: Plain takes no image_weights, and DATASETS\.MIX gives"):
         build_train_loader(data, [], global_batch_size=2, seed=0, sampler_node={"NAME": "Plain"})
+
+
+@pytest.mark.parametrize("sampler", ["TrainingSampler", "RepeatFactorSampler", "ClassAwareSampler"])
+def test_a_mixed_stream_is_continued_in_any_number_of_processes_and_refused_under_another_mix(
+    tmp_path: Path, sampler: str
+) -> None:
+    def loader(mix: str = "{b: {WEIGHT: 2.5}}", rank: int = 0, world_size: int = 1) -> Any:
+        node = {"NAME": sampler}
+        data = build_train_dataset(config(tmp_path, mix))
+        return build_train_loader(data, [], global_batch_size=4, seed=0, sampler_node=node, rank=rank, world_size=world_size)
+
+    def files(batches: Any, count: int) -> list[list[str]]:
+        return [[sample["file_name"] for sample in batch.samples] for batch in islice(batches, count)]
+
+    whole = loader()
+    first = files(iter(whole), 8)
+    state = whole.state_dict()
+    rest = files(iter(whole), 6)
+    shares = []
+    for rank in range(2):
+        resumed = loader(rank=rank, world_size=2)
+        resumed.load_state_dict(state)
+        shares.append(files(iter(resumed), 6))
+    assert [[one[0], two[0], one[1], two[1]] for one, two in zip(*shares, strict=True)] == rest
+    assert first != rest
+    with pytest.raises(CheckpointError, match="checksum of how often each image comes was"):
+        loader("{b: {WEIGHT: 2.0}}").load_state_dict(state)

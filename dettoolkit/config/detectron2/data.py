@@ -47,17 +47,26 @@ def datasets_node(settings: Settings) -> dict[str, Any]:
 
 def dataloader_node(settings: Settings) -> dict[str, Any]:
     """Return ``DATALOADER``."""
-    sampler = settings["DATALOADER.SAMPLER_TRAIN"]
-    if sampler != "TrainingSampler":
-        further = ("DATALOADER.REPEAT_THRESHOLD", "DATALOADER.REPEAT_SQRT")
-        settings.lose(
-            "DATALOADER.SAMPLER_TRAIN", f"{sampler} is not converted: each image is shown once an epoch here", further
-        )
     grouping = settings["DATALOADER.ASPECT_RATIO_GROUPING"]
     return {
         "NUM_WORKERS": settings["DATALOADER.NUM_WORKERS"],
-        "SAMPLER": {"NAME": "TrainingSampler", "ASPECT_GROUPING": grouping},
+        "SAMPLER": {**_sampler(settings), "ASPECT_GROUPING": grouping},
     }
+
+
+def _sampler(settings: Settings) -> dict[str, Any]:
+    sampler = settings["DATALOADER.SAMPLER_TRAIN"]
+    if sampler == "TrainingSampler":
+        return {"NAME": "TrainingSampler"}
+    repeats = sampler == "RepeatFactorTrainingSampler"
+    if repeats and settings["DATALOADER.REPEAT_SQRT"] and 0 < settings["DATALOADER.REPEAT_THRESHOLD"] <= 1:
+        return {"NAME": "RepeatFactorSampler", "THRESHOLD": settings["DATALOADER.REPEAT_THRESHOLD"]}
+    why = "with this REPEAT_THRESHOLD, or without REPEAT_SQRT, " if repeats else ""
+    further = ("DATALOADER.REPEAT_THRESHOLD", "DATALOADER.REPEAT_SQRT")
+    settings.lose(
+        "DATALOADER.SAMPLER_TRAIN", f"{sampler} {why}is not converted: each image is shown once an epoch here", further
+    )
+    return {"NAME": "TrainingSampler"}
 
 
 def _train_transforms(settings: Settings) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
             for cells in reader:
                 first, line = line + 1, reader.line_num  # a quoted cell may span lines
-                stripped = [cell.strip() for cell in cells]
+                stripped = list(map(str.strip, cells))
                 if any(stripped):
                     yield first, stripped
     except UnicodeDecodeError as error:

@@ -114,17 +114,16 @@ def _table(path: Path, names: Mapping[str, str], labels: Mapping[str, int], igno
     group_of = next((index for index, column in enumerate(header) if column.casefold() == GROUP_OF.casefold()), None)
     table = BoxTable(path)
     for line, cells in rows:
-        place = f"{path}:{line}"
         if len(cells) != len(header):
-            faults.add("rows of another length than the header", f"{place}: {len(cells)} cells instead of {len(header)}")
+            faults.add("rows of another length than the header", f"{path}:{line}: {len(cells)} cells instead of {len(header)}")
             continue
         image, label_name, *corners = (cells[index] for index in columns)
         if not image:
-            faults.add("images without ImageID", place)
+            faults.add("images without ImageID", f"{path}:{line}")
             continue
         table.add_image(image, line)
         if label_name not in names:
-            faults.add("boxes of an unknown class", f"{place}: LabelName {label_name!r} is not in CLASS_DESCRIPTIONS")
+            faults.add("boxes of an unknown class", f"{path}:{line}: LabelName {label_name!r} is not in CLASS_DESCRIPTIONS")
         elif names[label_name] not in labels:
             faults.count(f"boxes of names not in CLASSES ({names[label_name]})")
         else:

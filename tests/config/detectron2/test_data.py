@@ -96,11 +96,22 @@ def test_the_loader(convert: Callable[..., Conversion]) -> None:
     assert "EMPTY_IMAGES" not in done.config["DATASETS"]  # kept, as by default
 
 
+def test_images_of_rare_classes_are_repeated_alike(convert: Callable[..., Conversion]) -> None:
+    done = convert("DATALOADER.SAMPLER_TRAIN=RepeatFactorTrainingSampler DATALOADER.REPEAT_THRESHOLD=0.005")
+    assert (done.lost, done.ignored) == ([], [])
+    assert done.config["DATALOADER"]["SAMPLER"] == {"NAME": "RepeatFactorSampler", "THRESHOLD": 0.005}
+
+
 @pytest.mark.parametrize(
     ("overrides", "key"),
     [
         ("INPUT.CROP.ENABLED=True INPUT.CROP.SIZE=[0.5,0.5]", "INPUT.CROP.ENABLED"),
-        ("DATALOADER.SAMPLER_TRAIN=RepeatFactorTrainingSampler DATALOADER.REPEAT_THRESHOLD=0.3", "DATALOADER.SAMPLER_TRAIN"),
+        ("DATALOADER.SAMPLER_TRAIN=RandomSubsetTrainingSampler", "DATALOADER.SAMPLER_TRAIN"),
+        ("DATALOADER.SAMPLER_TRAIN=RepeatFactorTrainingSampler DATALOADER.REPEAT_THRESHOLD=0.0", "DATALOADER.SAMPLER_TRAIN"),
+        (
+            "DATALOADER.SAMPLER_TRAIN=RepeatFactorTrainingSampler DATALOADER.REPEAT_THRESHOLD=0.3 DATALOADER.REPEAT_SQRT=False",
+            "DATALOADER.SAMPLER_TRAIN",
+        ),
     ],
 )
 def test_what_has_no_equivalent_is_told_once(convert: Callable[..., Conversion], overrides: str, key: str) -> None:
