@@ -34,7 +34,7 @@ def write_findings_page(
         findings: errors are shown first, then warnings, then hints, each kind by its count.
         read_image: (data set, image id) -> uint8 RGB ``[3, H, W]``; called once for each picture on the page. Where it raises
             ``DataError``, ``KeyError`` or ``OSError`` the page says so in the picture's place.
-        max_examples: how many examples of a finding are shown at most; about 30 kB each.
+        max_examples: how many examples of a finding are shown at most, those of one group counted once; about 30 kB a picture.
         thumbnail_side: the longer side of the pictures on the page, in pixels.
 
     Raises:
@@ -59,13 +59,13 @@ def findings_fragment(
     A page can hold one. Arguments are those of :func:`write_findings_page`.
     """
     order = sorted(findings, key=lambda finding: (_SEVERITIES.index(finding.severity), -finding.count))
-    shown = [(finding, finding.examples[:max_examples]) for finding in order]
-    pictures = finding_pictures((example for _, examples in shown for example in examples), read_image, thumbnail_side)
+    shown = [(finding, _groups(finding.examples)[:max_examples]) for finding in order]
+    examples = (example for _, groups in shown for group in groups for example in group)
+    pictures = finding_pictures(examples, read_image, thumbnail_side)
     panels: list[dict[str, Any]] = []
     views: list[dict[str, Any]] = []
-    for finding, examples in shown:
-        rows = [_row(group, pictures, views) for group in _groups(examples)]
-        panels.append({"finding": finding, "rows": rows, "num_shown": len(examples)})
+    for finding, groups in shown:
+        panels.append({"finding": finding, "rows": [_row(group, pictures, views) for group in groups]})
     data = {"pictures": [_for_script(picture) for picture in pictures.values()], "views": views}
     module = _environment().get_template("findings_panel.html")
     from markupsafe import Markup

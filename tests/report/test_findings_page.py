@@ -172,10 +172,11 @@ def test_examples_of_one_group_stand_together(tmp_path: Path) -> None:
 
 
 def test_no_more_examples_are_shown_than_asked_for_and_the_page_says_so(tmp_path: Path) -> None:
-    html, page = _write(tmp_path, _finding(*[_example()] * 5, count=5), max_examples=3)
-    assert page.tags.count("figure") == 3
-    assert "3 examples shown." in html
-    assert "examples shown" not in _write(tmp_path, _finding(*[_example()] * 5, count=5), max_examples=5)[0]
+    pairs = [_example(group=place // 2) for place in range(10)]  # five pairs
+    html, page = _write(tmp_path, _finding(*pairs, count=5), max_examples=3)
+    assert page.tags.count("figure") == 6
+    assert "3 of 5 shown." in html
+    assert " shown.<" not in _write(tmp_path, _finding(*pairs, count=5), max_examples=5)[0]
 
 
 def test_no_findings_leave_a_page_that_says_so(tmp_path: Path) -> None:
