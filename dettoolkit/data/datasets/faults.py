@@ -28,6 +28,9 @@ class Observer(Protocol):
     def fault(self, kind: str, where: str) -> None:
         """Take something broken that made it into no entry, in the words of :meth:`Faults.add`."""
 
+    def left_out(self, kind: str) -> None:
+        """Take something that is not broken and made it into no entry, in the words of :meth:`Faults.count`."""
+
 
 _observer: ContextVar[Observer | None] = ContextVar("observer of data sets", default=None)
 
@@ -85,6 +88,8 @@ class Faults:
 
     def count(self, kind: str) -> None:
         """Count something that is not broken and left out because the config says so."""
+        if self._observer is not None:
+            self._observer.left_out(kind)
         self._filtered[kind] += 1
 
     def report(self) -> None:

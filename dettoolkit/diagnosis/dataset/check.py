@@ -13,7 +13,7 @@ from dettoolkit.diagnosis.dataset.boxes import broken_boxes, duplicate_boxes
 from dettoolkit.diagnosis.dataset.classes import class_counts, class_findings
 from dettoolkit.diagnosis.dataset.images import OUTSIDE, files_to_scan, formats, image_findings
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet, inspect_dataset
-from dettoolkit.diagnosis.dataset.kinds import found_by_parser, joined
+from dettoolkit.diagnosis.dataset.kinds import found, found_by_parser, joined
 from dettoolkit.diagnosis.dataset.readings import reading_findings
 from dettoolkit.diagnosis.dataset.repeated_pictures import (
     PictureDigest,
@@ -148,3 +148,5 @@ def _parser_findings(inspected: InspectedSet) -> Iterator[Finding]:
         by_words[words].append(FindingExample(where, inspected.info.name, place=where))
     for words, examples in by_words.items():
         yield found_by_parser(words, len(examples), examples)
+    others = [FindingExample(f"{words}: {count}", inspected.info.name) for words, count in inspected.left_out.most_common()]
+    yield from found("left-out", inspected.left_out.total(), others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -61,7 +62,8 @@ class InspectedSet:
         dataset: built as far as it could be.
         images: N of them, in the order of the files.
         boxes: of all images.
-        faults: (words, where) for each thing that made it into no entry.
+        faults: (words, where) for each broken thing that made it into no entry.
+        left_out: what the parser left out otherwise, in its words, and how often.
         uses: what the config takes the set for.
         sizes: ``[N, 2]`` int64 (height, width) that the boxes of an image refer to; 0 where it is not known yet.
     """
@@ -70,6 +72,7 @@ class InspectedSet:
     images: list[InspectedImage]
     boxes: BoxTable
     faults: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     uses: frozenset[Use] = frozenset()
     sizes: NDArray[np.int64] = field(init=False)
     _index_of_id: dict[int | str, int] | None = field(default=None, init=False, repr=False)
@@ -140,6 +143,7 @@ class _Collector:
     def __init__(self) -> None:
         self.images: list[InspectedImage] = []
         self.faults: list[tuple[str, str]] = []
+        self.others: Counter[str] = Counter()
         self._corners, self._areas = array("d"), array("d")
         self._labels, self._owners = array("q"), array("q")
         self._ignore = bytearray()
@@ -158,6 +162,9 @@ class _Collector:
 
     def fault(self, kind: str, where: str) -> None:
         self.faults.append((kind, where))
+
+    def left_out(self, kind: str) -> None:
+        self.others[kind] += 1
 
     def boxes(self) -> BoxTable:
         corners, areas = (np.array(numbers, dtype=np.float64) for numbers in (self._corners, self._areas))
@@ -182,13 +189,11 @@ def inspect_dataset(cfg: Any, name: str) -> InspectedSet:
     with observed_by(collector):
         dataset = build_dataset(cfg, name)
     if not collector.images and len(dataset):  # it draws its images, or comes to its records in a way of its own
-        return from_records(dataset, uses, collector.faults)
-    return InspectedSet(dataset, collector.images, collector.boxes(), collector.faults, uses)
+        return from_records(dataset, uses)
+    return InspectedSet(dataset, collector.images, collector.boxes(), collector.faults, collector.others, uses)
 
 
-def from_records(
-    dataset: DetectionDataset, uses: frozenset[Use] = frozenset(), faults: list[tuple[str, str]] | None = None
-) -> InspectedSet:
+def from_records(dataset: DetectionDataset, uses: frozenset[Use] = frozenset()) -> InspectedSet:
     """Return what a data set that is built already holds: what was broken has left it."""
     images: list[InspectedImage] = []
     columns: tuple[list[NDArray[Any]], ...] = ([np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0)], [np.zeros(0)])
@@ -207,4 +212,4 @@ def from_records(
         areas.astype(np.float64),
         [""] * len(owners),
     )
-    return InspectedSet(dataset, images, boxes, faults or [], uses)
+    return InspectedSet(dataset, images, boxes, uses=uses)

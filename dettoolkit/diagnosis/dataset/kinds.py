@@ -139,6 +139,9 @@ KINDS = {
         "pairs of pictures of the same scene, shifted, in the same split",
         "Keep such pictures together where you split the data anew.",
     ),
+    "left-out": Kind(
+        "hint", "things that are left out because the config says so, or because they repeat others", "See that this is meant."
+    ),
     "exif-applied": Kind("hint", "images that their EXIF orientation turns, as their annotations expect", ""),
 }
 _KIND_OF_WORDS = {

@@ -17,12 +17,16 @@ class Notes:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.faults: list[tuple[str, str]] = []
+        self.others: list[str] = []
 
     def entry(self, entry: Entry) -> None:
         self.entries.append(entry)
 
     def fault(self, kind: str, where: str) -> None:
         self.faults.append((kind, where))
+
+    def left_out(self, kind: str) -> None:
+        self.others.append(kind)
 
 
 def write_coco(folder: Path) -> None:
@@ -69,4 +73,18 @@ def test_a_set_of_which_nothing_is_left_is_observed_to_the_end(tmp_path: Path) -
         assert len(YOLODataset(images="images", classes=["cat"], root=str(tmp_path))) == 0
 
     (entry,) = notes.entries
+    assert notes.others == []
     assert (entry.in_shares, entry.boxes[0].corners) == (True, (0.375, 0.25, 0.625, 0.75))
+
+
+def test_an_observer_sees_what_is_left_out_because_the_config_says_so(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / "set.json").read_text())
+    content["categories"].append({"id": 2, "name": "dog"})
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    notes = Notes()
+
+    with observed_by(notes):
+        COCODataset("set.json", root=str(tmp_path), classes=["cat"])
+
+    assert notes.others == ["boxes of categories not in CLASSES (dog)"]

@@ -204,7 +204,7 @@ def test_what_only_people_can_decide_is_left_and_told(drawn: Copy, tmp_path: Pat
     assert "left as it is, for you to decide: classes that are evaluated on and never trained on: 1" in told
 
 
-@pytest.mark.parametrize("name", ["yolo", "voc"])
+@pytest.mark.parametrize("name", ["yolo", "voc", "csv"])
 def test_other_formats_become_coco_s(name: str, tmp_path: Path, written: Callable[[Path, str], Any]) -> None:
     cfg = written(tmp_path / "original", name)
     (tmp_path / "out").mkdir()
@@ -227,7 +227,7 @@ def written() -> Callable[[Path, str], Any]:
         (folder / "images").mkdir(parents=True)
         for stem in ("a", "b"):
             Image.fromarray(generator.integers(0, 256, (80, 100, 3), np.uint8)).save(folder / f"images/{stem}.png")
-        node = _write_yolo(folder) if name == "yolo" else _write_voc(folder)
+        node = {"yolo": _write_yolo, "voc": _write_voc, "csv": _write_csv}[name](folder)
         text = f"_BASE_: tiny.yaml\nDATASETS:\n  ROOT: {folder}\n  CATALOG: {{mine: {node}}}\n  TRAIN: [mine]\n  TEST: []\n"
         (folder / "my.yaml").write_text(text)
         return load_config(str(folder / "my.yaml"))
@@ -250,3 +250,9 @@ def _write_voc(folder: Path) -> str:
     (folder / "Annotations/a.xml").write_text(f"<annotation>{size}{cat}{cat}</annotation>")
     (folder / "Annotations/b.xml").write_text(f"<annotation>{size}{dog}</annotation>")
     return "{NAME: VOCDataset, FOLDER: ., IMAGES: images}"
+
+
+def _write_csv(folder: Path) -> str:
+    rows = ("a.png,10,20,50,60,cat", "a.png,11,20,51,60,cat", "b.png,10,20,50,60,dog", "b.png,10,20,50,60,dog")
+    (folder / "boxes.csv").write_text("path,x1,y1,x2,y2,class\n" + "\n".join(rows) + "\n")
+    return "{NAME: CSVDataset, ANNOTATIONS: boxes.csv, IMAGES: images}"
