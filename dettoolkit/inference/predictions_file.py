@@ -22,7 +22,7 @@ class PredictionsFile:
           "detections": [{"class": "cat", "label": 0, "score": 0.93, "box": [12.0, 30.5, 200.0, 310.25]}]}]
 
     Boxes are xyxy in the pixels of the image as people see it; the highest score comes first. Entries of a video have
-    ``frame`` (from 0) and ``seconds`` besides.
+    ``frame`` (from 0) and ``seconds`` besides; ``predict`` adds the ``score_threshold``, one or by class name.
 
     Args:
         path: the file; it is made anew.

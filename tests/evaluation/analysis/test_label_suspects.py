@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +125,40 @@ def test_one_place_is_told_once_and_the_list_ends_where_asked() -> None:
     assert [(suspect.found, round(suspect.score, 2)) for suspect in suspects] == [("dog", 0.95), ("hen", 0.6)]
     assert find_label_suspects([image(truth_of([], []), found)], NAMES, limit=1) == suspects[:1]
     assert suspects[0].to_dict()["file_name"] == "a.jpg"
+
+
+def labelling(folder: Path, name: str) -> dict[str, tuple[list[list[float]], list[str]]]:
+    """Return boxes and class names by the SHA-256 of the picture's bytes, from all COCO files of a set of blood cells."""
+    found: dict[str, tuple[list[list[float]], list[str]]] = {}
+    for file in sorted((folder / name / "annotations").glob("*.json")):
+        data = json.loads(file.read_text(encoding="utf-8"))
+        classes = {category["id"]: category["name"] for category in data["categories"]}
+        by_id = {}
+        for picture in data["images"]:
+            path = folder / name / "images" / picture["file_name"]
+            by_id[picture["id"]] = found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), ([], []))
+        for row in data["annotations"]:
+            x, y, width, height = row["bbox"]
+            by_id[row["image_id"]][0].append([x, y, x + width, y + height])
+            by_id[row["image_id"]][1].append(classes[row["category_id"]])
+    return found
+
+
+def test_red_cells_that_one_labelling_of_real_pictures_lacks_are_found(real_data: Path) -> None:
+    """Two labellings of 221 pictures of blood cells: the first has 2,431 red cells, the second 5,130, of which 2,385 agree (IoU
+    of 0.5 or more, counted by whoever compared them). So up to 2,745 cells are missing in the first, less those near to others.
+    """
+    first, second = labelling(real_data, "bccd"), labelling(real_data, "txl_pbc")
+    names = ("WBC", "RBC", "Platelets")
+    images = []
+    for digest in sorted(first.keys() & second.keys()):
+        boxes, classes = first[digest]
+        truth = truth_of(boxes, [names.index(name) for name in classes])
+        rows = zip(*second[digest], strict=True)
+        found = [(box, names.index(name), 0.9) for box, name in rows]
+        images.append(replace(image(truth, found), file_name=digest, size=(480, 640)))
+    assert len(images) == 221
+    suspects = find_label_suspects(images, names, limit=None)
+    missing = [suspect for suspect in suspects if (suspect.kind, suspect.found) == ("not-annotated", "RBC")]
+    assert 2000 < len(missing) <= 5130 - 2385
+    assert len({suspect.image for suspect in missing}) == 221
