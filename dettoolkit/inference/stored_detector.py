@@ -38,8 +38,8 @@ class StoredDetector:
 
     Args:
         model: with its weights, on the CPU.
-        cfg: the part of the run's config that inference needs: MODEL, ``PIXEL_RANGE``, ``TEST_TRANSFORMS`` and ``TEST_VIEWS`` of
-            DATASETS, and SOLVER.AMP.
+        cfg: the part of the run's config that inference needs: MODEL, of DATASETS ``PIXEL_RANGE``, ``TEST_TRANSFORMS`` and
+            ``TEST_VIEWS``, and SOLVER.AMP.
         info: the classes it was trained on.
         score_thresholds: from which score on to report detections of a class; None where nobody chose any.
     """
