@@ -65,6 +65,7 @@ setup(
         "tiff": ["tifffile>=2024.8.10"],
         "albumentations": ["albumentations>=2.0,<3"],  # under MIT; its successor AlbumentationsX is under the AGPL
         "wandb": ["wandb>=0.17"],
+        "mlflow": ["mlflow-skinny>=2.14"],
         "onnx": ONNX,
         "dev": [
             "pytest>=8.2",

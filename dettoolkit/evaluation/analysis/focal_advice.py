@@ -18,6 +18,7 @@ from torch import Tensor
 from dettoolkit.evaluation.analysis.focal_statistics import numbers
 from dettoolkit.evaluation.analysis.logit_histogram import NEGATIVES, POSITIVES, bin_centers
 from dettoolkit.modeling.losses import CrossEntropyLoss, FocalLoss
+from dettoolkit.modeling.losses.by_class import ByClass
 
 BALANCED = (0.05, 0.95)  # the positives' share of the loss
 FEW_NEGATIVES = 0.01  # effective negatives a positive; a healthy training with gamma = 2 shows 0.1 and more
@@ -36,7 +37,7 @@ class FocalSetting:
     """What may be turned.
 
     Args:
-        alpha: of focal loss or cross-entropy; None where it weights nothing, and for other losses.
+        alpha: of focal loss or cross-entropy, the mean of a list by class; None where it weights nothing, and for other losses.
         gamma: of focal loss, 0 for cross-entropy; None for other losses, of which less is said.
         prior: the probability that the outputs start from; None where that is not known.
     """
@@ -51,7 +52,9 @@ class FocalSetting:
         prior = getattr(head, "prior_probability", None)
         if not isinstance(classification_loss, (FocalLoss, CrossEntropyLoss)):
             return cls(None, None, prior)
-        return cls(classification_loss.alpha, getattr(classification_loss, "gamma", 0.0), prior)
+        alpha = classification_loss.alpha
+        alpha = alpha.mean if isinstance(alpha, ByClass) else alpha
+        return cls(alpha, getattr(classification_loss, "gamma", 0.0), prior)
 
 
 def resting_score(positives: float, negatives: float, losses: Tensor) -> tuple[float, float]:

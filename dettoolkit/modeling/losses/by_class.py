@@ -26,6 +26,11 @@ class ByClass:
         self.name, self.numbers = name, tuple(map(float, numbers))
         self._copies: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
+    @property
+    def mean(self) -> float:
+        """The mean of the numbers."""
+        return sum(self.numbers) / len(self.numbers)
+
     def on(self, logits: Tensor) -> Tensor:
         """Return ``[K]`` on the device of the logits ``[..., K]``, in the dtype of their losses.
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision import ops
 
 from dettoolkit.errors import ConfigError
-from dettoolkit.evaluation.analysis import FocalObserver
+from dettoolkit.evaluation.analysis import FocalObserver, FocalSetting
 from dettoolkit.modeling.losses import CrossEntropyLoss, FocalLoss, FocalStarLoss
 from dettoolkit.modeling.losses.kernels import ENVIRONMENT_VARIABLE
 from dettoolkit.modeling.losses.reference import Reference, focal, focal_star, reference_losses
@@ -87,3 +87,7 @@ def test_logits_of_another_number_of_classes_are_refused() -> None:
 def test_the_focal_microscope_refuses_what_is_not_the_same_for_each_class(loss: Any) -> None:
     with pytest.raises(ConfigError, match="FocalMicroscope expects"):
         FocalObserver(loss)
+
+
+def test_who_asks_for_one_alpha_is_told_the_mean() -> None:
+    assert FocalSetting.of(FocalLoss([0.25, 0.75]), None).alpha == 0.5
