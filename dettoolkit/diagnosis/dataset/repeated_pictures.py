@@ -14,6 +14,7 @@ from dettoolkit.diagnosis.dataset.kinds import EXAMPLES_KEPT, found
 from dettoolkit.diagnosis.dataset.scanning import ScannedImage
 from dettoolkit.diagnosis.pictures import (
     Fingerprint,
+    Overlap,
     PictureName,
     SamePictures,
     SmallGray,
@@ -73,7 +74,7 @@ class _Gallery:
         )
 
     def shown(self, name: PictureName, text: str, group: int) -> FindingExample:
-        example = self.sets[name.dataset].image_example(self.indices[name], f"{self.called(name)} {text}")
+        example = self.sets[name.dataset].image_example(self.indices[name], text)
         return replace(example, group=group)
 
     def called(self, name: PictureName) -> str:
@@ -114,7 +115,7 @@ def _of_group(gallery: _Gallery, group: SamePictures, number: int) -> Iterator[F
     for name in group.pictures[:_SHOWN_OF_GROUP]:
         others = [gallery.called(other) for other in group.pictures if other != name]
         more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-        yield gallery.shown(name, f"is {', '.join(others[:2])}{more} ({how})", number)
+        yield gallery.shown(name, f"the same as {' and '.join(others[:2])}{more} ({how})", number)
 
 
 def _overlaps(gallery: _Gallery, groups: Sequence[SamePictures]) -> Iterator[Finding]:
@@ -127,14 +128,14 @@ def _overlaps(gallery: _Gallery, groups: Sequence[SamePictures]) -> Iterator[Fin
     ]
     for kind, is_leak in (("leaked-scene", True), ("overlapping-pictures", False)):
         chosen = [pair for pair in pairs if gallery.leaks((pair.first, pair.second)) == is_leak]
-        examples = [
-            gallery.shown(
-                one,
-                f"shows {pair.share:.0%} of the scene of {gallery.called(other)}, shifted by {pair.shift[0]}, {pair.shift[1]} "
-                f"pixels (score {pair.score:.2f})",
-                number,
-            )
-            for number, pair in enumerate(chosen[:EXAMPLES_KEPT], start=1)
-            for one, other in ((pair.first, pair.second), (pair.second, pair.first))
-        ]
+        shown = enumerate(chosen[:EXAMPLES_KEPT], start=1)
+        examples = chain.from_iterable(_of_pair(gallery, pair, number) for number, pair in shown)
         yield from found(kind, len(chosen), examples)
+
+
+def _of_pair(gallery: _Gallery, pair: Overlap, number: int) -> Iterator[FindingExample]:
+    """Yield two pictures of one scene side by side."""
+    dx, dy = pair.shift
+    for one, other, shift in ((pair.first, pair.second, (dx, dy)), (pair.second, pair.first, (-dx, -dy))):
+        scene = f"{pair.share:.0%} of the scene of {gallery.called(other)}"
+        yield gallery.shown(one, f"shows {scene}, shifted by {shift[0]}, {shift[1]} pixels (score {pair.score:.2f})", number)
