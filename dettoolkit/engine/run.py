@@ -23,7 +23,7 @@ from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.class_weights import with_class_weights, with_class_weights_of
 from dettoolkit.engine.classes import classes_of_checkpoint, num_classes, tell_other_classes
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
-from dettoolkit.engine.failures import logged_failure, taken_back
+from dettoolkit.engine.failures import log_let_go, logged_failure, taken_back
 from dettoolkit.engine.hooks.profile import Profile
 from dettoolkit.engine.hooks.report import write_run_report
 from dettoolkit.engine.readiness import check_ready_to_train, tell_about_anchors, tell_about_data, tell_other_settings
@@ -87,11 +87,12 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
         trainer = ready_to_train(cfg, folder, offline)
         if profile:
             trainer.hooks.insert(0, Profile(folder))
-    with logged_failure():
-        trainer.train()
-    logger.info("the run is in %s", folder.path)
-    if trainer.stop_reason and trainer.iteration < trainer.num_iterations:
-        logger.info("it ended after %d of %d iterations: %s", trainer.iteration, trainer.num_iterations, trainer.stop_reason)
+    with log_let_go():
+        with logged_failure():
+            trainer.train()
+        logger.info("the run is in %s", folder.path)
+        if trainer.stop_reason and trainer.iteration < trainer.num_iterations:
+            logger.info("it ended after %d of %d iterations: %s", trainer.iteration, trainer.num_iterations, trainer.stop_reason)
     return trainer.latest_evaluation
 
 
@@ -159,7 +160,7 @@ def evaluate(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[
     with logged_failure():
         numbers = evaluate_all(run.evaluations, run.model, run.device, output)
         write_run_report(output.path, run.evaluations, run.config_text)
-    if is_main_process() and output.path != folder.path:
+    if is_main_process() and not output.config_file.exists():
         output.write_config(run.config_text)
     return numbers
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fvcore.common.config import CfgNode
 
+from dettoolkit.config import load_config
 from dettoolkit.engine import evaluate, train
 from dettoolkit.errors import CheckpointError, ConfigError, DataError
 
@@ -43,6 +44,7 @@ def test_evaluation_of_given_weights_goes_into_a_folder_of_its_own(
     assert evaluate(small_config("MODEL.WEIGHTS", weights, "OUTPUT_DIR", tmp_path / "looked_{number}")) == trained[1]
     assert (tmp_path / "looked_1" / "inference" / "tiny" / "predictions.json").is_file()
     assert (tmp_path / "looked_1" / "report" / "index.html").is_file()
+    assert load_config(tmp_path / "looked_1" / "config.yaml").DATASETS.TEST == ["tiny"]
 
 
 def test_resume_evaluates_the_runs_own_checkpoint_though_it_began_with_weights(
