@@ -87,7 +87,7 @@ KINDS = {
     "same-picture": Kind("warning", "pictures that are there more than once", "Keep one of them, with the better boxes."),
     "leaked-scene": Kind(
         "warning",
-        "pairs of pictures of the same scene, one trained on and one evaluated on",
+        "pairs of pictures of the same scene in two splits, one of them evaluated on",
         "Keep such pictures in one split, or the evaluation flatters.",
     ),
     "repeated-file": Kind("warning", "image files that are listed more than once", "Join their entries into one."),
@@ -136,7 +136,7 @@ KINDS = {
     ),
     "overlapping-pictures": Kind(
         "hint",
-        "pairs of pictures of the same scene, shifted, in the same split",
+        "pairs of pictures of the same scene, shifted, that no evaluation is flattered by",
         "Keep such pictures together where you split the data anew.",
     ),
     "left-out": Kind(

@@ -73,6 +73,11 @@ class _Gallery:
             "train" in self.sets[one].uses and "test" in self.sets[other].uses for one in names for other in names - {one}
         )
 
+    def crosses_splits(self, pictures: Sequence[PictureName]) -> bool:
+        """Whether the pictures are of several sets, and one of these is evaluated on."""
+        names = {name.dataset for name in pictures}
+        return len(names) > 1 and any("test" in self.sets[name].uses for name in names)
+
     def shown(self, name: PictureName, text: str, group: int) -> FindingExample:
         example = self.sets[name.dataset].image_example(self.indices[name], text)
         return replace(example, group=group)
@@ -126,8 +131,8 @@ def _overlaps(gallery: _Gallery, groups: Sequence[SamePictures]) -> Iterator[Fin
         for pair in overlapping_pictures(grays)
         if pair.first not in group_of or group_of[pair.first] != group_of.get(pair.second)
     ]
-    for kind, is_leak in (("leaked-scene", True), ("overlapping-pictures", False)):
-        chosen = [pair for pair in pairs if gallery.leaks((pair.first, pair.second)) == is_leak]
+    for kind, crosses in (("leaked-scene", True), ("overlapping-pictures", False)):
+        chosen = [pair for pair in pairs if gallery.crosses_splits((pair.first, pair.second)) == crosses]
         shown = enumerate(chosen[:EXAMPLES_KEPT], start=1)
         examples = chain.from_iterable(_of_pair(gallery, pair, number) for number, pair in shown)
         yield from found(kind, len(chosen), examples)
