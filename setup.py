@@ -45,7 +45,6 @@ setup(
         "PyYAML>=6.0",
         "pydantic>=2.7",
         "typing_extensions>=4.6",
-        "typing_extensions>=4.6",
         "annotated-types>=0.6",
         "docstring_parser>=0.16",
         "Pillow>=11.3",

@@ -11,7 +11,7 @@ from dettoolkit.data.image_form import check_transforms
 from dettoolkit.data.samplers import InferenceSampler, StreamItem, TrainingSampler
 from dettoolkit.data.transforms import InferencePipeline, Pipeline, TrainingLength, build_transforms
 from dettoolkit.data.views import Views
-from dettoolkit.data.workers import Workers, unpacked
+from dettoolkit.data.workers import Workers, shut_down, unpacked
 from dettoolkit.errors import CheckpointError, ConfigError
 from dettoolkit.registry import SAMPLERS
 from dettoolkit.registry.signature import parameters
@@ -70,9 +70,13 @@ class TrainLoader:
     def __iter__(self) -> Iterator[Batch]:
         start = self.batches_taken
         self._taken = start * self.accumulate
-        for batch in unpacked(self.workers.loader(self.source, self._shares(start))):
-            self._taken += 1
-            yield batch
+        loader = self.workers.loader(self.source, self._shares(start))
+        try:
+            for batch in unpacked(loader):
+                self._taken += 1
+                yield batch
+        finally:
+            shut_down(loader)
 
     def _shares(self, start: int) -> Iterator[list[StreamItem]]:
         size = self.sampler.batch_size // self.accumulate
@@ -124,6 +128,10 @@ class InferenceLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         return unpacked(self._loader)
+
+    def close(self) -> None:
+        """End the workers; iterating again starts new ones."""
+        shut_down(self._loader)
 
 
 def _padding(divisibility: int, pad_to: Sequence[int] | int | None) -> Padding:

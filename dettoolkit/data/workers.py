@@ -80,6 +80,13 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def shut_down(loader: DataLoader[Any]) -> None:
+    """End the workers of a loader now, whoever still holds it: a notebook keeps what an exception's traceback refers to."""
+    iterator, loader._iterator = getattr(loader, "_iterator", None), None
+    if iterator is not None and hasattr(iterator, "_shutdown_workers"):  # PyTorch calls it where the loader is deleted
+        iterator._shutdown_workers()
+
+
 def unpacked(loader: DataLoader[Any]) -> Iterator[Batch]:
     """Yield the batches of a loader that :meth:`Workers.loader` made, and raise what went wrong in a worker."""
     for arrival in loader:

@@ -57,6 +57,10 @@ class DatasetEvaluation:
         """The name of the data set."""
         return self.dataset.info.name
 
+    def close(self) -> None:
+        """End the workers, which else wait for the next evaluation."""
+        self.loader.close()
+
     def run(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Evaluate; all processes must call it. The network runs once for loss and detections.
 

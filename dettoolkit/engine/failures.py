@@ -30,6 +30,15 @@ def logged_failure() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def log_let_go() -> Iterator[None]:
+    """Close ``log.txt`` after the block: the process may live on, as a notebook does."""
+    try:
+        yield
+    finally:
+        set_up_logging()
+
+
+@contextlib.contextmanager
 def taken_back(folder: RunFolder) -> Iterator[None]:
     """Log to the folder, and should the block fail, take back what it and entering the folder have made there.
 

@@ -92,7 +92,9 @@ def train(cfg: CfgNode, resume: bool = False, offline: bool = False, profile: bo
             trainer.train()
         logger.info("the run is in %s", folder.path)
         if trainer.stop_reason and trainer.iteration < trainer.num_iterations:
-            logger.info("it ended after %d of %d iterations: %s", trainer.iteration, trainer.num_iterations, trainer.stop_reason)
+            logger.info(
+                "it ended after %d of %d iterations: %s", trainer.iteration, trainer.num_iterations, trainer.stop_reason
+            )
     return trainer.latest_evaluation
 
 
@@ -157,8 +159,12 @@ def evaluate(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[
         if of_run:
             tell_other_settings(run.cfg, folder)
         load_weights(run.model, weights)
-    with logged_failure():
-        numbers = evaluate_all(run.evaluations, run.model, run.device, output)
+    with log_let_go(), logged_failure():
+        try:
+            numbers = evaluate_all(run.evaluations, run.model, run.device, output)
+        finally:
+            for evaluation in run.evaluations:
+                evaluation.close()
         write_run_report(output.path, run.evaluations, run.config_text)
     if is_main_process() and not output.config_file.exists():
         output.write_config(run.config_text)

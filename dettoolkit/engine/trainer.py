@@ -122,12 +122,13 @@ class Trainer:
                 "all %d iterations are done: nothing is left to train. A longer SOLVER.LENGTH goes on.", self.num_iterations
             )
             return
+        stream = iter(self.batches)
         try:
             self._call("before_train")
             self.replica.train()
             self.finite_losses.start()
             num_batches = (self.num_iterations - self.iteration) * self.accumulate
-            batches = LookAhead(iter(self.batches), self.device, num_batches, part=lambda name: self.part(name))
+            batches = LookAhead(stream, self.device, num_batches, part=lambda name: self.part(name))
             while self.iteration < self.num_iterations:
                 self._call("before_step")
                 self._step(batches)
@@ -143,6 +144,9 @@ class Trainer:
             for hook in self.hooks:
                 hook.on_exception(self, error)
             raise
+        finally:
+            if hasattr(stream, "close"):  # a generator: ends workers, also where a notebook keeps the exception with all this
+                stream.close()
 
     def _call(self, stage: str) -> None:
         for hook in self.hooks:

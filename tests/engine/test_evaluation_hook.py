@@ -40,7 +40,10 @@ class FakeEvaluation:
     evaluators: tuple[Any, ...] = ()
 
     def __init__(self) -> None:
-        self.runs = 0
+        self.runs = self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
 
     def run(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         self.runs += 1
@@ -65,6 +68,7 @@ def test_evaluation_happens_every_period_and_once_at_the_end(
     trainer = line_trainer(hooks=[hook, Watch()], num_iterations=5)
     trainer.train()
     assert evaluation.runs == runs
+    assert evaluation.closed == 1
     assert seen == iterations
     assert trainer.latest_evaluation == {"bbox/AP": float(runs)}
 

@@ -59,3 +59,15 @@ class Evaluation(Hook):
             trainer.latest_evaluation = dict(trainer.recorded)
             if self.checkpointer is not None:
                 self.checkpointer.keep_thresholds(trainer.iteration, measure_thresholds(self.evaluations))
+
+    def after_train(self, trainer: Trainer) -> None:
+        """End the workers that wait for another evaluation."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+        """End them too: a notebook keeps what an exception refers to."""
+        self._close()
+
+    def _close(self) -> None:
+        for evaluation in self.evaluations:
+            evaluation.close()
