@@ -2,8 +2,9 @@
 
 from dettoolkit.inference.image_input import ImageInput
 from dettoolkit.inference.input_files import find_input_files, is_video
+from dettoolkit.inference.prediction_stream import Prediction
 from dettoolkit.inference.predictions_file import PredictionsFile
-from dettoolkit.inference.predictor import Prediction, Predictor
+from dettoolkit.inference.predictor import Predictor
 from dettoolkit.inference.video import VideoReader, VideoWriter
 
 __all__ = [

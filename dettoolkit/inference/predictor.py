@@ -6,9 +6,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,37 +16,20 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from dettoolkit.checkpoint import fetch
-from dettoolkit.data.image_form import as_shown, image_form
+from dettoolkit.data.image_form import image_form
 from dettoolkit.data.transforms import InferencePipeline
 from dettoolkit.distributed import process_device
-from dettoolkit.errors import ConfigError, DataError, did_you_mean
+from dettoolkit.errors import ConfigError, DataError
 from dettoolkit.inference.exported_detector import ExportedDetector
 from dettoolkit.inference.exported_file import is_exported
-from dettoolkit.inference.image_input import ImageInput, as_pixels, as_sample
-from dettoolkit.inference.merging import ViewMerger, build_views, chosen_views
+from dettoolkit.inference.image_input import ImageInput
+from dettoolkit.inference.merging import build_views, chosen_views
 from dettoolkit.inference.norm_folding import with_folded_norms
+from dettoolkit.inference.precision import Precision, autocast_dtype
+from dettoolkit.inference.prediction_stream import Prediction, PredictionStream
 from dettoolkit.inference.stored_detector import StoredDetector
 from dettoolkit.modeling.compiling import INFERENCE_MULTIPLE, compiled_for_inference
-from dettoolkit.structures import Batch, DatasetInfo, Detections, Sample, ScoreThresholds
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was found in one image of a stream.
-
-    Args:
-        index: of the image in the stream, from 0.
-        image: ``[3, H, W]`` uint8 RGB, as people see it; of other channels the first three, or one.
-        detections: in the pixels of ``image``, on the CPU.
-    """
-
-    index: int
-    image: Tensor
-    detections: Detections
+from dettoolkit.structures import Batch, DatasetInfo, Detections, ScoreThresholds
 
 
 class Predictor:
@@ -90,16 +73,15 @@ class Predictor:
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()
         datasets = {**cfg.DATASETS, "TEST_VIEWS": chosen_views(cfg.DATASETS.TEST_VIEWS, views or {})}
-        self._form = image_form(cfg)
-        self._pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
-        self._views, self._merger = build_views(datasets, model)
-        self._divisibility = int(getattr(model, "size_divisibility", 1))
-        self._dtype = _autocast_dtype(precision, cfg.SOLVER.AMP, self.device)
+        looks, merger = build_views(datasets, model)
+        divisibility = int(getattr(model, "size_divisibility", 1))
+        self._dtype = autocast_dtype(precision, cfg.SOLVER.AMP, self.device)
         self.model: Any = with_folded_norms(model)
-        self._compiled = compile
         if compile:
             self.model = compiled_for_inference(self.model, "compile", self.device)
-            self._divisibility = math.lcm(self._divisibility, INFERENCE_MULTIPLE)
+            divisibility = math.lcm(divisibility, INFERENCE_MULTIPLE)
+        pipeline = InferencePipeline(cfg.DATASETS.TEST_TRANSFORMS)
+        self._predictions = PredictionStream(pipeline, looks, merger, image_form(cfg), divisibility, compile)
 
     @classmethod
     def from_checkpoint(
@@ -180,11 +162,9 @@ class Predictor:
             ConfigError: ``batch_size`` is below 1, or something cannot be compiled.
             DataError: an image cannot be read, or is none of the accepted kinds.
         """
-        started = time.perf_counter()
+        started, form = time.perf_counter(), self._predictions.form
         for image in images:
-            like: ImageInput = (
-                torch.zeros(self._form.channels, *image, dtype=self._form.dtype) if isinstance(image, tuple) else image
-            )
+            like: ImageInput = torch.zeros(form.channels, *image, dtype=form.dtype) if isinstance(image, tuple) else image
             self([like] * max(1, batch_size), batch_size)
         return time.perf_counter() - started
 
@@ -213,7 +193,7 @@ class Predictor:
         if isinstance(images, (str, os.PathLike)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4):
             raise DataError("expected a list of images, got a single one: put it into a list, predictor([image]).")
         threshold = self._threshold(score_threshold)
-        found = self._stream(images, batch_size, on_bad)
+        found = self._predictions(images, batch_size, on_bad, self._detect)
         if threshold is None:
             return found
         return (replace(each, detections=each.detections.above(threshold)) for each in found)
@@ -225,57 +205,6 @@ class Predictor:
             raise ConfigError(f"score_threshold: expected 0 to 1, got {given}.")
         return given
 
-    def _stream(
-        self, images: Iterable[ImageInput], batch_size: int, on_bad: Callable[[int, DataError], object] | None
-    ) -> Iterator[Prediction]:
-        waiting: list[Sample] = []
-        pixels_of: dict[int, Tensor] = {}
-        merger = None if self._merger is None else self._merger.fresh()  # each stream has views of its own to wait for
-        full = 0  # images of a batch to fill up to, once there was a full one
-        for index, image in enumerate(images):
-            try:
-                pixels = as_pixels(image, f"image {index}", self._form)
-            except DataError as error:
-                if on_bad is None:
-                    raise
-                on_bad(index, error)
-                continue
-            pixels_of[index] = as_shown(pixels)
-            for sample in self._looks(pixels):
-                waiting.append(Sample(**{**sample, "image_id": index}))  # type: ignore[typeddict-item]
-                if len(waiting) == batch_size:
-                    yield from self._predict(waiting, pixels_of, merger)
-                    waiting, full = [], batch_size
-        if waiting:
-            yield from self._predict(waiting, pixels_of, merger, full if self._compiled else 0)
-
-    def _looks(self, pixels: Tensor) -> Iterator[Sample]:
-        sample = as_sample(pixels)
-        if self._views is None:
-            yield self._pipeline(sample)
-            return
-        for index in range(len(self._views.of(sample["original_size"]))):
-            yield self._views.sample(sample, index)
-
-    def _predict(
-        self, looks: list[Sample], pixels_of: dict[int, Tensor], merger: ViewMerger | None, at_least: int = 0
-    ) -> Iterator[Prediction]:
-        """Yield the images that are complete with these looks, and take them out of ``pixels_of``."""
-        batch = Batch.collate(looks, self._divisibility)
-        by_look = self._detect(batch, max(0, at_least - len(batch)))
-        samples, found = (
-            batch.samples,
-            [
-                sample["way_back"].detections(each.to("cpu"), sample["original_size"])
-                for sample, each in zip(batch.samples, by_look, strict=True)
-            ],
-        )
-        if merger is not None:
-            samples, found = merger.completed(samples, found)
-        for sample, detections in zip(samples, found, strict=True):
-            index = int(sample["image_id"])
-            yield Prediction(index, pixels_of.pop(index), detections)
-
     @torch.no_grad()  # not inference_mode: what comes out may be computed with, and cached anchors trained with
     def _detect(self, batch: Batch, num_empty: int) -> list[Detections]:
         images = batch.images.to(self.device, non_blocking=True)
@@ -285,21 +214,3 @@ class Predictor:
         with torch.autocast(self.device.type, dtype=self._dtype or torch.bfloat16, enabled=self._dtype is not None):
             predictions = self.model.predictions(images, sizes)
         return self.model.detections(predictions, sizes)[: len(batch)]
-
-
-def _autocast_dtype(precision: str, trained_in: str, device: torch.device) -> torch.dtype | None:
-    """Return what to autocast to, or None for float32."""
-    if precision not in (known := ("auto", "fp32", *_DTYPES)):
-        raise ConfigError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}.{did_you_mean(precision, known)}")
-    dtype = _DTYPES.get(trained_in if precision == "auto" else precision)
-    if dtype is None or _can_autocast(device, dtype):
-        return dtype
-    if precision == "auto":
-        return None
-    raise ConfigError(f"precision: {precision} is not supported on {device}; fp32 always is.")
-
-
-def _can_autocast(device: torch.device, dtype: torch.dtype) -> bool:
-    if device.type == "cuda":
-        return dtype is torch.float16 or torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and dtype is torch.bfloat16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def picture(seed: int, height: int = 40, width: int = 56) -> np.ndarray:
 def like(checkpoint: Path) -> Any:
     """An uncompiled predictor that pads as a compiled one does."""
     plain = Predictor.from_checkpoint(checkpoint, "cpu")
-    plain._divisibility = math.lcm(plain._divisibility, INFERENCE_MULTIPLE)
+    divisibility = math.lcm(plain._predictions.divisibility, INFERENCE_MULTIPLE)
+    plain._predictions = replace(plain._predictions, divisibility=divisibility)
     return plain
 
 
