@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import sys
@@ -17,7 +16,7 @@ from fvcore.common.config import CfgNode
 from dettoolkit.checkpoint import read
 from dettoolkit.data.loader import InferenceLoader
 from dettoolkit.engine.evaluating import DatasetEvaluation
-from dettoolkit.engine.hooks import Evaluation
+from dettoolkit.engine.hooks import Evaluation, MetricWriters
 from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.rehearsal.rehearsing import rehearsing
 from dettoolkit.engine.run_folder import RunFolder
@@ -89,9 +88,10 @@ def smoke_run(cfg: CfgNode, seconds: float = 60.0, processes: int = 1, offline: 
             torch.cuda.reset_peak_memory_stats(trainer.device)
         logging.getLogger("dettoolkit").setLevel(logging.ERROR)  # why the AP of a few steps is low nobody needs to be told
         clock = _TimeLimit(seconds * _FOR_STEPS)
-        in_epochs = Duration.parse(cfg.SOLVER.LENGTH).unit == "ep"  # epochs of one process alone would be longer
-        steps_of_all = max(1, round(trainer.num_iterations / processes)) if in_epochs else trainer.num_iterations
-        evaluations, rounds = _shortened(trainer)
+        steps_of_all = _of_all(Duration.parse(cfg.SOLVER.LENGTH), trainer, processes)
+        rounds = _rounds(trainer, steps_of_all, processes)
+        evaluations = _shortened(trainer)
+        _keep_to_the_folder(trainer)
         trainer.hooks = [clock, *trainer.hooks]
         failure = ""
         try:
@@ -119,39 +119,65 @@ def smoke_run(cfg: CfgNode, seconds: float = 60.0, processes: int = 1, offline: 
         return replace(found, checkpoint_is_equal=None if failure else _is_equal(trainer, folder))
 
 
-def _shortened(trainer: Trainer) -> tuple[list[DatasetEvaluation], int]:
-    """Have evaluations look at the first batches only; return them, and how often the whole training would evaluate."""
-    hook = next((hook for hook in trainer.hooks if isinstance(hook, Evaluation)), None)
-    if hook is None or not hook.evaluations:
-        return [], 0
-    for evaluation in hook.evaluations:
+def _of_all(duration: Duration, trainer: Trainer, processes: int) -> int:
+    """Return a duration in steps of the whole training: an epoch of one process alone has more of them."""
+    steps = duration.iterations(trainer.iterations_per_epoch)
+    return max(1, round(steps / processes)) if steps and duration.unit == "ep" else steps
+
+
+def _evaluation(trainer: Trainer) -> Evaluation | None:
+    return next((hook for hook in trainer.hooks if isinstance(hook, Evaluation) and hook.evaluations), None)
+
+
+def _rounds(trainer: Trainer, steps_of_all: int, processes: int) -> int:
+    """Return how often the whole training evaluates, the end included."""
+    if (hook := _evaluation(trainer)) is None:
+        return 0
+    period = _of_all(hook.period, trainer, processes)
+    return math.ceil(steps_of_all / period) if period else 1
+
+
+def _shortened(trainer: Trainer) -> list[DatasetEvaluation]:
+    """Have evaluations look at the first batches only, and return them."""
+    hook = _evaluation(trainer)
+    evaluations = [] if hook is None else list(hook.evaluations)
+    for evaluation in evaluations:
         evaluation.loader = FirstBatches(evaluation.loader, _TEST_BATCHES)  # type: ignore[assignment]
-    period = hook.period.iterations(trainer.iterations_per_epoch)
-    rounds = math.ceil(trainer.num_iterations / period) if period else 1
-    return list(hook.evaluations), rounds
+    return evaluations
+
+
+def _keep_to_the_folder(trainer: Trainer) -> None:
+    """Take out the writers that would leave a run with a server."""
+    for hook in trainer.hooks:
+        if isinstance(hook, MetricWriters):
+            hook.writers = [writer for writer in hook.writers if not getattr(writer, "is_elsewhere", False)]
 
 
 class FirstBatches:
-    """The first batches of a loader; how many images they had, and how long it took to work on them.
+    """The first batches of a loader, and as many more as one whole image takes; ``seen`` and ``seconds`` tell of all passes.
 
     Args:
-        loader: of a test set.
+        loader: of a test set; its batches may be of several views of an image.
         count: batches.
     """
 
     def __init__(self, loader: InferenceLoader, count: int) -> None:
         self.dataset, self._loader, self._count = loader.dataset, loader, count
-        self.seen, self.seconds = 0, 0.0
-
-    def __len__(self) -> int:
-        return min(self._count, len(self._loader))
+        self.seen, self.seconds = 0.0, 0.0  # images, of which parts are seen too, and the time that was spent on them
 
     def __iter__(self) -> Iterator[Batch]:
-        start = time.perf_counter()
-        for batch in itertools.islice(iter(self._loader), self._count):
+        start, seen = time.perf_counter(), 0.0
+        for number, batch in enumerate(self._loader, start=1):
             yield batch
-            self.seen += len(batch.targets)
+            seen += sum(1 / sample.get("num_views", 1) for sample in batch.samples)
+            if number >= self._count and seen > 0.999:  # views of an image follow each other: one image is whole
+                break
+        self.seen += seen
         self.seconds += time.perf_counter() - start
+
+    def close(self) -> None:
+        """End the workers."""
+        self._loader.close()
 
 
 class _TimeLimit(Hook):

@@ -32,6 +32,8 @@ class MLflowWriter:
         MissingDependencyError: MLflow is not installed.
     """
 
+    is_elsewhere = True
+
     def __init__(self, folder: str, experiment: str = "dettoolkit", tracking_uri: str | None = None) -> None:
         try:
             import mlflow
@@ -45,16 +47,16 @@ class MLflowWriter:
 
     def open(self, trainer: Trainer) -> None:
         """Start the run, or go on with it."""
-        self._client, self._trainer = self._mlflow.MlflowClient(tracking_uri=self.tracking_uri), trainer
-        file = self.folder / _RUN_ID
+        client, file = self._mlflow.MlflowClient(tracking_uri=self.tracking_uri), self.folder / _RUN_ID
         if trainer.iteration and file.is_file():
             self._run_id = file.read_text(encoding="utf-8").strip()
-            self._client.update_run(self._run_id, status="RUNNING")
-            return
-        found = self._client.get_experiment_by_name(self.experiment)
-        experiment = self._client.create_experiment(self.experiment) if found is None else found.experiment_id
-        self._run_id = self._client.create_run(experiment, run_name=self.folder.name).info.run_id
-        file.write_text(self._run_id, encoding="utf-8")
+            client.update_run(self._run_id, status="RUNNING")
+        else:
+            found = client.get_experiment_by_name(self.experiment)
+            experiment = client.create_experiment(self.experiment) if found is None else found.experiment_id
+            self._run_id = client.create_run(experiment, run_name=self.folder.name).info.run_id
+            file.write_text(self._run_id, encoding="utf-8")
+        self._client, self._trainer = client, trainer  # only now: what a server refused to begin, close() must not end
 
     def write(self, trainer: Trainer, numbers: dict[str, float]) -> None:
         """Add a point to each curve."""

@@ -23,6 +23,8 @@ class WandbWriter:
         MissingDependencyError: wandb is not installed.
     """
 
+    is_elsewhere = True
+
     def __init__(self, folder: str, project: str = "dettoolkit", mode: Literal["online", "offline"] = "online") -> None:
         try:
             import wandb

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dettoolkit.config import load_config
 from dettoolkit.engine.rehearsal import SmokeRun, share_of_a_process, smoke_run
+from dettoolkit.engine.rehearsal.smoke_run import FirstBatches
 from dettoolkit.errors import ConfigError
+
+
+class _Loader(list[Any]):
+    """Batches, as of a data set."""
+
+    dataset = None
+
 
 SMALL = Path(__file__).parents[1] / "small.yaml"
 
@@ -50,6 +61,51 @@ def test_a_process_has_its_share_of_the_batch_and_epochs_stay_those_of_all() -> 
     found = smoke_run(share, seconds=0.5, processes=4)
     assert found.steps_of_all == 18  # 12 images, 2 at a time: 6 steps an epoch of one process, 1.5 of four
     assert found.num_test_images == 3
+
+
+@pytest.mark.parametrize(
+    ("length", "period", "steps", "rounds"),
+    [
+        ("12ep", "6ep", 18, 2),  # 1.5 steps an epoch of four processes
+        ("12ep", "6it", 18, 3),
+        ("100it", "10ep", 100, 7),  # every 15 steps, and at the end
+        ("100it", "0it", 100, 1),
+    ],
+)
+def test_the_evaluations_of_several_processes_are_counted_in_their_epochs(
+    length: str, period: str, steps: int, rounds: int
+) -> None:
+    cfg = load_config(SMALL, ["SOLVER.LENGTH", length, "EVALUATION.PERIOD", period, "EVALUATION.LOSS", "false"])
+    found = smoke_run(share_of_a_process(cfg, 4), seconds=0.01, processes=4)
+    assert (found.steps_of_all, found.evaluations_of_all) == (steps, rounds)
+
+
+def test_views_of_one_image_that_need_more_batches_are_looked_at_to_the_end() -> None:
+    """A picture of 64 x 64 in tiles of 20 has more than four batches of two views: with four there would be no image."""
+    views = "{TILE_SIZE: 20, TILE_OVERLAP: 0.0}"
+    cfg = load_config(SMALL, ["SOLVER.LENGTH", "1it", "EVALUATION.BATCH_SIZE", "2", "DATASETS.TEST_VIEWS", views])
+    found = smoke_run(cfg, seconds=0.1)
+    assert found.failure == ""
+    assert found.evaluation is not None
+
+
+def test_images_are_counted_not_their_views() -> None:
+    def batches() -> list[Any]:
+        return [SimpleNamespace(samples=[{"num_views": 10}] * 3) for _ in range(40)]
+
+    first = FirstBatches(_Loader(batches()), 2)  # type: ignore[arg-type]
+    assert len(list(first)) == 4  # 12 views: the first image has ten
+    assert first.seen == pytest.approx(1.2)
+    assert len(list(FirstBatches(_Loader(batches()), 8))) == 8  # type: ignore[arg-type]
+
+
+def test_no_run_is_left_with_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library without any function: opening a run with it would fail."""
+    for name in ("wandb", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())  # type: ignore[arg-type]
+    writers = "[{NAME: JSONLinesWriter}, {NAME: WandbWriter}, {NAME: MLflowWriter}]"
+    cfg = load_config(SMALL, ["SOLVER.LENGTH", "1it", "HOOKS.6", f"{{NAME: MetricWriters, WRITERS: {writers}}}"])
+    assert smoke_run(cfg, seconds=0.1).failure == ""
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

@@ -101,6 +101,20 @@ def test_the_end_says_whether_all_was_done(
     assert library.runs["id0"].status == status
 
 
+def test_a_server_that_is_not_there_is_asked_once(library: _StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ending a run that never began would fail too, and hide why."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no server")
+
+    for name in ("get_experiment_by_name", "set_terminated"):
+        monkeypatch.setattr(library, name, refuse, raising=False)
+    writer = MLflowWriter(_folder(tmp_path))
+    with pytest.raises(ConnectionError, match="no server"):
+        writer.open(_trainer(0))
+    writer.close()
+
+
 def test_many_numbers_go_in_parts(library: _StandIn, tmp_path: Path) -> None:
     writer = MLflowWriter(_folder(tmp_path))
     writer.open(_trainer(0))
