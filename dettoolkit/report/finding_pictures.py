@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from dettoolkit.errors import DataError
-from dettoolkit.report.gallery import thumbnail
+from dettoolkit.report.thumbnails import thumbnail
 from dettoolkit.structures import FindingExample
 
 ReadPicture = Callable[[str, Any], Tensor]
