@@ -15,6 +15,11 @@ _DIFFERENT_BITS = 10  # of 64; JPEG, resizing and a little more light change at 
 _SHADING_SIGMA = 4.8  # a tenth of the thumbnail's side
 _NOISE = 0.25  # variance, in gray levels squared
 _BLOCK = 2048  # pictures compared at once: a product of 2048 x 2048 numbers
+# A copy differs a little wherever there is detail. Two pictures of a fixed camera are the same but for spots, where something
+# came or went; in them a pixel of the thumbnail differs by far more than the middle one does.
+_SPOT_LEVELS = 15.0  # gray levels: compression, resizing and light change fewer, unless they change many pixels
+_SPOT_RATIO = 45.0  # times the median; copies reach 33, pictures moved by two pixels 44, those of fixed cameras 49 and more
+_PAIRS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ def same_pictures(fingerprints: Mapping[PictureName, Fingerprint], min_similarit
 
     A group of copies names all its pictures, so pictures with the same pixels that also have a resized copy are in a
     group of each kind. Every pair is compared, in matrix products: 100,000 pictures take about a minute.
+
+    Pictures that differ in a spot are not the same: those of a fixed camera at two moments, as long as what moved is not
+    smaller than about a fiftieth of their sides.
 
     Args:
         fingerprints: of each picture.
@@ -79,38 +87,55 @@ def _confirmed(
     """Yield those of the proposed pairs whose thumbnails agree too."""
     rows, row_of = np.unique(firsts, return_inverse=True)
     columns, column_of = np.unique(seconds, return_inverse=True)
-    similarity = (_details(prints, rows) @ _details(prints, columns).T)[row_of, column_of]
-    for index in np.flatnonzero(similarity >= min_similarity):
-        yield int(firsts[index]), int(seconds[index]), min(float(similarity[index]), 1.0)
+    details, others = _details(prints, rows), _details(prints, columns)
+    similarity = (_unit(details) @ _unit(others).T)[row_of, column_of]
+    alike = np.flatnonzero(similarity >= min_similarity)
+    for start in range(0, len(alike), _PAIRS_AT_ONCE):
+        part = alike[start : start + _PAIRS_AT_ONCE]
+        for index in part[~_differ_in_a_spot(details[row_of[part]], others[column_of[part]])]:
+            yield int(firsts[index]), int(seconds[index]), min(float(similarity[index]), 1.0)
 
 
 def _details(prints: Sequence[Fingerprint], indices: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the thumbnails without lighting, of mean 0 and length 1, float32 ``[len(indices), pixels]``.
-
-    Half a gray level of noise is taken to be in each, so that the length of a picture without details stays below 1: none
-    is the same as an empty one.
-    """
+    """Return the thumbnails without lighting, of mean 0, float32 gray levels ``[len(indices), pixels]``."""
     rows = []
     for index in indices.tolist():
         gray = np.frombuffer(prints[index].thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         row = without_shading(gray, _SHADING_SIGMA).ravel()
-        row -= row.mean()
-        rows.append(row / np.sqrt(row @ row + row.size * _NOISE))
+        rows.append(row - row.mean())
     return np.stack(rows)
+
+
+def _unit(details: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return details of length 1.
+
+    Half a gray level of noise is taken to be in each, so that the length of a picture without details stays below 1: none
+    is the same as an empty one.
+    """
+    squares = np.square(details).sum(axis=1, keepdims=True)
+    return np.asarray(details / np.sqrt(squares + details.shape[1] * _NOISE))
+
+
+def _differ_in_a_spot(details: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return ``[n]`` which pairs are the same but for a spot; details are ``[n, pixels]`` and correlate."""
+    gain = (details * others).sum(axis=1, keepdims=True) / np.square(details).sum(axis=1, keepdims=True)
+    rest = np.abs(others - gain * details) / np.sqrt(gain)  # what more or less contrast does not explain
+    largest = rest.max(axis=1)
+    below = (rest * _SPOT_RATIO < largest[:, None]).mean(axis=1)  # more than half of the pixels: so is the median
+    return np.asarray((largest > _SPOT_LEVELS) & (below > 0.5))
 
 
 def _joined(pairs: Iterator[tuple[int, int, float]]) -> list[tuple[list[int], float]]:
     """Return what hangs together by pairs: (the sorted members, the lowest similarity of their pairs) of each group."""
-    group_of: dict[int, tuple[list[int], list[float]]] = {}
+    members_of: dict[int, list[int]] = {}
+    lowest: dict[int, float] = {}  # by a picture that was once the first of a pair, not by group
     for first, second, similarity in pairs:
-        group = group_of.setdefault(first, ([first], []))
-        other = group_of.setdefault(second, ([second], []))
+        lowest[first] = min(similarity, lowest.get(first, 1.0))
+        group, other = members_of.setdefault(first, [first]), members_of.setdefault(second, [second])
         if other is not group:
-            if len(group[0]) < len(other[0]):
+            if len(group) < len(other):
                 group, other = other, group
-            group[0].extend(other[0])
-            group[1].extend(other[1])
-            group_of.update(dict.fromkeys(other[0], group))
-        group[1].append(similarity)
-    groups = {id(group): group for group in group_of.values()}.values()
-    return sorted((sorted(members), min(similarities)) for members, similarities in groups)
+            group.extend(other)
+            members_of.update(dict.fromkeys(other, group))
+    groups = {id(group): group for group in members_of.values()}.values()
+    return sorted((sorted(group), min(lowest.get(index, 1.0) for index in group)) for group in groups)

@@ -70,6 +70,20 @@ def test_pictures_that_hashes_take_for_the_same_are_told_apart(scene) -> None:
     assert _same(image, moved) == []
 
 
+@pytest.mark.parametrize("count", [1, 6])
+def test_pictures_of_a_fixed_camera_are_told_apart_by_what_moved_and_their_copies_are_found(scene, count: int) -> None:
+    empty = scene(0, 480, 640)
+    moments = []
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        moment = (empty + torch.from_numpy(generator.normal(0, 2, empty.shape))).clip(0, 255).byte()
+        for x, y in generator.integers(0, (620, 465), (count, 2)).tolist():
+            moment[:, y : y + 14, x : x + 19] = 40  # a car far away: 3 % of the width
+        moments.append(moment)
+    assert _same(empty, *moments) == []
+    assert _same(empty, *moments, _compressed(moments[2], 15)) == [((3, 5), False)]
+
+
 def test_the_same_pixels_are_told_from_copies_and_a_group_of_copies_names_all(scene) -> None:
     image = scene(0, 240, 320)
     assert _same(image, scene(1, 240, 320), _compressed(image, 60), image.clone()) == [((0, 3), True), ((0, 2, 3), False)]
