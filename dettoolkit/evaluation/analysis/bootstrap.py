@@ -13,7 +13,7 @@ import numpy as np
 from dettoolkit.errors import EvaluationError
 from dettoolkit.evaluation.analysis.intervals import IntervalMethod, interval_ends
 from dettoolkit.evaluation.analysis.matching import MatchedDetections
-from dettoolkit.evaluation.analysis.resampling import ResampledPrecision, Statistic, draw_weights
+from dettoolkit.evaluation.analysis.resampling import ResampledPrecision, Statistic, draw_weights, portions
 
 FEWEST_IMAGES = 5
 """Of fewer images with an object, resampling says nothing of other images: there is a value and no interval."""
@@ -154,5 +154,5 @@ def resample(
     generator = np.random.default_rng(seed)
     groups = generator.permutation(num_images) % min(num_images, _MAX_GROUPS)
     left_out = (groups != np.arange(groups.max() + 1)[:, None]).astype(np.float64)
-    replicates = statistic(draw_weights(num_images, num_replicates, generator))
-    return statistic(np.ones((1, num_images)))[0], replicates, statistic(left_out)
+    replicates = [statistic(draw_weights(num_images, count, generator)) for count in portions(num_replicates, num_images)]
+    return statistic(np.ones((1, num_images)))[0], np.concatenate(replicates), statistic(left_out)

@@ -20,7 +20,7 @@ from dettoolkit.evaluation.analysis.bootstrap import (
 )
 from dettoolkit.evaluation.analysis.intervals import chance_not_above_zero, interval_ends
 from dettoolkit.evaluation.analysis.matching import MatchedDetections
-from dettoolkit.evaluation.analysis.resampling import ResampledPrecision
+from dettoolkit.evaluation.analysis.resampling import ResampledPrecision, portions
 
 
 @dataclass(frozen=True)
@@ -117,20 +117,22 @@ def sign_flip_test(first: MatchedDetections, second: MatchedDetections, num_flip
         num_flips: how often all images are dealt out; the smallest p-value is 1 / (num_flips + 1).
         seed: of the dealing.
     """
-    precision = ResampledPrecision(_side_by_side(first, second))
-    dealt = np.random.default_rng(seed).integers(0, 2, (num_flips, len(first.num_truth))).astype(np.float64)
-    dealt = np.concatenate([np.zeros_like(dealt[:1]), dealt])  # the first row: as it is
-    swapped = np.stack([1 - dealt, dealt], axis=2).reshape(len(dealt), -1)
-    a, b = (_mean_precision(precision, weights) for weights in (swapped, 1 - swapped))
-    differences = np.abs(b - a)
-    if np.isnan(differences[0]):
+    precision, num_images = ResampledPrecision(_side_by_side(first, second)), len(first.num_truth)
+    (difference,) = _differences(precision, np.zeros((1, num_images)))
+    if np.isnan(difference):
         return float("nan")
-    # sums of the same numbers in another order are as large
-    return float((1 + (differences[1:] >= differences[0] - 1e-12).sum()) / (num_flips + 1))
+    generator, as_large = np.random.default_rng(seed), 0
+    for count in portions(num_flips, 2 * num_images):
+        flips = generator.integers(0, 2, (count, num_images)).astype(np.float64)
+        as_large += int((_differences(precision, flips) >= difference - 1e-12).sum())  # as sums in another order may be
+    return (1 + as_large) / (num_flips + 1)
 
 
-def _mean_precision(precision: ResampledPrecision, weights: np.ndarray) -> np.ndarray:
-    return summarise(precision(weights), 0)[:, AP, 0]
+def _differences(precision: ResampledPrecision, flips: np.ndarray) -> np.ndarray:
+    """Return ``[B]``: how far the AP of A and B are apart where the results of some images (1 in ``[B, I]``) are exchanged."""
+    weights = np.stack([1 - flips, flips], axis=2).reshape(len(flips), -1)
+    a, b = (summarise(precision(each), 0)[:, AP, 0] for each in (weights, 1 - weights))
+    return np.abs(b - a)
 
 
 def _side_by_side(first: MatchedDetections, second: MatchedDetections) -> MatchedDetections:

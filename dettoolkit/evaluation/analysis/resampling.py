@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ Statistic: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 _ROUNDED_UP = np.arange(len(RECALLS)) / 100 < RECALLS  # 0.07 and others: a recall of exactly 7 / 100 falls short of COCO's 0.07
 _CELLS = 1 << 20  # numbers worked on at a time: a few arrays of this size stay in a processor's cache
+_DRAWN = 1 << 24  # weights drawn at a time: 128 MiB
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,13 @@ def recalls_reached(right: np.ndarray, num_truth: np.ndarray) -> np.ndarray:
     reached = steps + 1
     reached[whole] -= _ROUNDED_UP[steps[whole].astype(np.int64)]
     return reached
+
+
+def portions(num_replicates: int, num_images: int) -> Iterator[int]:
+    """Yield how many replicates to draw at a time, so that memory does not grow with their number."""
+    step = max(1, _DRAWN // max(1, num_images))
+    for start in range(0, num_replicates, step):
+        yield min(step, num_replicates - start)
 
 
 def draw_weights(num_images: int, num_replicates: int, generator: np.random.Generator) -> np.ndarray:

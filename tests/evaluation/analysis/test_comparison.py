@@ -13,6 +13,7 @@ from dettoolkit.evaluation.analysis.average_precision import average_precisions
 from dettoolkit.evaluation.analysis.bootstrap import bootstrap_precision
 from dettoolkit.evaluation.analysis.comparison import compare_precision, sign_flip_test
 from dettoolkit.evaluation.analysis.matching import match_detections
+from dettoolkit.evaluation.analysis.resampling import portions
 from dettoolkit.structures import Detections
 
 NUM_CLASSES = 5
@@ -56,6 +57,19 @@ def test_a_better_detector_is_called_better_and_the_other_way_round_worse(pair):
     assert back.difference.ap.value == pytest.approx(-expected, abs=1e-12)
     assert back.difference.ap.high == pytest.approx(-result.difference.ap.low, abs=0.003)
     assert back.in_words().startswith(f"B is worse by {expected:.3f} AP (95 %: {back.difference.ap.low:.3f} to ")
+
+
+def test_portions_of_the_draws_do_not_show(pair, monkeypatch):
+    whole = compare_precision(*pair, 50, seed=3)
+    monkeypatch.setattr("dettoolkit.evaluation.analysis.resampling._DRAWN", 200)  # three replicates of 60 images at a time
+    np.testing.assert_equal(dataclasses.asdict(compare_precision(*pair, 50, seed=3)), dataclasses.asdict(whole))
+
+
+def test_memory_does_not_grow_with_the_replicates():
+    drawn = list(portions(1000, 10**6))
+    assert sum(drawn) == 1000
+    assert max(drawn) * 10**6 * 8 <= 2**27  # bytes
+    assert list(portions(5, 10**9)) == [1] * 5
 
 
 def test_each_run_has_the_interval_it_has_alone(pair):
