@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.compile,
         arguments.trust,
         chosen_by_options(arguments),
+        None if arguments.nms is None else {"NAME": arguments.nms},
     )
     folder = claim_folder(arguments.output)
     threshold = _threshold(predictor, arguments.score_threshold)

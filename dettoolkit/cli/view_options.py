@@ -7,7 +7,10 @@ from typing import Any
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--flip``, ``--scales``, ``--tile-size``, ``--tile-overlap`` and ``--merge``."""
+    """Declare ``--nms``, and ``--flip``, ``--scales``, ``--tile-size``, ``--tile-overlap`` and ``--merge``."""
+    parser.add_argument(
+        "--nms", metavar="NMS", help="what removes duplicates: BatchedNMS, ClassAgnosticNMS, SoftNMS, ... (default: as trained)"
+    )
     group = parser.add_argument_group(
         "several looks at each image",
         "where left out: as the detector was evaluated, DATASETS.TEST_VIEWS of its config (docs/how-to/test_views.md)",

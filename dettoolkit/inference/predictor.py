@@ -25,6 +25,7 @@ from dettoolkit.inference.exported_file import is_exported
 from dettoolkit.inference.image_input import ImageInput
 from dettoolkit.inference.merging import build_views, chosen_views
 from dettoolkit.inference.norm_folding import with_folded_norms
+from dettoolkit.inference.own_nms import with_nms
 from dettoolkit.inference.precision import Precision, autocast_dtype
 from dettoolkit.inference.prediction_stream import Prediction, PredictionStream
 from dettoolkit.inference.stored_detector import StoredDetector
@@ -48,6 +49,7 @@ class Predictor:
             the decoder returns. They are kept under the same name and may be set to others.
         views: how each image is looked at several times: keys of ``DATASETS.TEST_VIEWS`` that differ from those of the config,
             ``{"FLIP": "horizontal", "TILE_SIZE": 640}`` say.
+        nms: what removes the duplicates of one look, in place of the detector's own: ``{"NAME": "SoftNMS", "SIGMA": 0.3}`` say.
 
     Norms with fixed statistics are multiplied into the convolutions before them, in a copy of the model.
 
@@ -66,12 +68,14 @@ class Predictor:
         compile: bool = False,
         score_thresholds: ScoreThresholds | None = None,
         views: Mapping[str, Any] | None = None,
+        nms: Mapping[str, Any] | None = None,
     ) -> None:
         self.info = info
         self.score_thresholds = score_thresholds
         self.device = process_device(device)
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()
+        model = model if nms is None else with_nms(model, nms)
         datasets = {**cfg.DATASETS, "TEST_VIEWS": chosen_views(cfg.DATASETS.TEST_VIEWS, views or {})}
         looks, merger = build_views(datasets, model)
         divisibility = int(getattr(model, "size_divisibility", 1))
@@ -93,6 +97,7 @@ class Predictor:
         compile: bool = False,
         trusted: bool = False,
         views: Mapping[str, Any] | None = None,
+        nms: Mapping[str, Any] | None = None,
     ) -> Predictor:
         """Return the predictor of a run's checkpoint, or of an exported file; nothing else is needed.
 
@@ -107,6 +112,7 @@ class Predictor:
             compile: see the class; an exported file is not compiled again.
             trusted: whether code in the file may run, which reading a file of ``torch.export`` can lead to, no other.
             views: see the class.
+            nms: see the class.
 
         Raises:
             CheckpointError: the file is no checkpoint of a run, names plugins and none are passed, or does not fit; or it is a
@@ -120,10 +126,11 @@ class Predictor:
                 raise ConfigError(f"{path} is an exported file: it computes in fp32, and is not compiled again.")
             exported = ExportedDetector.read(path, device, plugins, trusted)
             metadata, where = exported.metadata, str(exported.device)
-            thresholds = metadata.score_thresholds
-            return cls(exported, metadata.cfg, metadata.info, where, "fp32", score_thresholds=thresholds, views=views)
+            more: dict[str, Any] = {"score_thresholds": metadata.score_thresholds, "views": views, "nms": nms}
+            return cls(exported, metadata.cfg, metadata.info, where, "fp32", **more)
         stored = StoredDetector.read(path, plugins)
-        return cls(stored.model, stored.cfg, stored.info, device, precision, compile, stored.score_thresholds, views)
+        more = {"score_thresholds": stored.score_thresholds, "views": views, "nms": nms}
+        return cls(stored.model, stored.cfg, stored.info, device, precision, compile, **more)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -105,6 +105,19 @@ def test_options_say_how_each_image_is_looked_at(checkpoint: Path, folder: Path,
     torch.testing.assert_close(boxes, expected.boxes, rtol=0, atol=1e-3)
 
 
+def test_another_nms_takes_the_place_of_the_detectors_own(checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    more = ("--score-threshold", "0", "--nms", "SoftNMS")
+    assert predict(checkpoint, folder / "a/photo.png", output=tmp_path / "out", more=more) == 0
+    (entry,) = entries(tmp_path / "out")
+    own, soft = (
+        Predictor.from_checkpoint(checkpoint, "cpu", nms=nms)([folder / "a/photo.png"])[0]
+        for nms in (None, {"NAME": "SoftNMS"})
+    )
+    torch.testing.assert_close(torch.tensor([row["box"] for row in entry["detections"]]), soft.boxes, rtol=0, atol=1e-3)
+    assert own.scores[0] == soft.scores[0]  # the best box of all keeps its score, others lose some
+    assert soft.scores.min() < own.scores.min()
+
+
 def test_an_unknown_view_is_told_with_what_there_is(
     checkpoint: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
