@@ -246,7 +246,7 @@ _HOOKS = ListOf(
         HOOKS,
         wired=(
             *("model", "schedule", "checkpointer", "evaluations", "evaluation_period", "run_folder", "folder"),
-            *("config_text", "info"),
+            *("config_text", "cfg", "train_dataset", "info"),
         ),
     ),
     default=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,14 +17,17 @@ from dettoolkit.data.loader import InferenceLoader
 from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes, world_size
 from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
+from dettoolkit.engine.step_clock import REST, StepClock
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector, Wish
 from dettoolkit.inference.merging import ViewMerger
+from dettoolkit.report import EvaluationTime
 from dettoolkit.structures import Annotations, Batch, Detections, EvaluatedImage, Sample
 
 logger = logging.getLogger(__name__)
 
-_MAX_EXAMPLES = 300
+_MAX_EXAMPLES = 5000  # what the gallery of a report shows
+_DATA, _NETWORK, _LOSSES, _DETECTIONS, _EVALUATORS = "waiting for data", "network", "losses", "detections", "evaluators"
 
 
 @dataclass
@@ -39,6 +42,10 @@ class DatasetEvaluation:
         amp: autocast precision.
         merger: makes one of the views of an image, where the loader gives several; the losses are those of the plain view.
         wish: what score thresholds are chosen for, of ``EVALUATION.THRESHOLDS``; None: none are kept.
+        examples: up to 5,000 of the images looked at last, where no evaluator keeps them all (``analysing.all_images``).
+        results: of the last evaluation.
+        focal: how focal loss was spread in the last evaluation; None: there was none.
+        time: where this process's time went in the last evaluation; None before the first.
     """
 
     dataset: DetectionDataset
@@ -51,6 +58,7 @@ class DatasetEvaluation:
     examples: list[EvaluatedImage] = field(default_factory=list)
     results: Results = field(default_factory=dict)
     focal: FocalDistribution | None = None
+    time: EvaluationTime | None = None
 
     @property
     def name(self) -> str:
@@ -92,28 +100,52 @@ class DatasetEvaluation:
         sums: dict[str, Tensor] = {}
         positives = torch.zeros((), dtype=torch.float64)
         examples: list[EvaluatedImage] = []
-        every = max(1, len(self.dataset) // _MAX_EXAMPLES)
-        seen = 0
-        for batch in self.loader:
-            moved = batch.to(device)
-            with autocast(device, self.amp):
+        every = 0 if any(hasattr(one, "collected") for one in self.evaluators) else -(-len(self.dataset) // _MAX_EXAMPLES)
+        seen, clock = 0, StepClock(device)
+        clock.start()
+        for batch in _clocked(self.loader, clock, _DATA):
+            with clock.part(_NETWORK), autocast(device, self.amp):
+                moved = batch.to(device)
                 predictions = model.predictions(moved.images, moved.image_sizes)
             plain = [row for row, sample in enumerate(batch.samples) if _is_plain(sample)]
             if self.with_loss and plain:
-                output = model.losses(*_rows(predictions, moved.targets, plain))
+                with clock.part(_LOSSES):
+                    output = model.losses(*_rows(predictions, moved.targets, plain))
                 for name, value in output.losses.items():
                     sums[name] = sums.get(name, 0) + value.cpu().double()
                 positives += output.metrics["num_positives"].cpu().double()
-            samples, detections = batch.samples, to_original(batch, model.detections(predictions, moved.image_sizes))
-            if self.merger is not None:
-                samples, detections = self.merger.completed(samples, detections)
+            with clock.part(_DETECTIONS):
+                samples, detections = batch.samples, to_original(batch, model.detections(predictions, moved.image_sizes))
+                if self.merger is not None:
+                    samples, detections = self.merger.completed(samples, detections)
             for evaluator in self.evaluators:
                 evaluator.update(samples, detections)
             for sample, found in zip(samples, detections, strict=True):
-                if seen % every == 0:
+                if every and seen % every == 0:
                     examples.append(_example(sample, found))
                 seen += 1
+        self.time = _time(self.name, device, seen, clock.stop())
         return sums, positives, examples
+
+
+def _clocked(batches: Iterable[Batch], clock: StepClock, part: str) -> Iterator[Batch]:
+    """Yield the batches; the time until each is there counts to the part."""
+    with clock.part(part):
+        iterator = iter(batches)  # starts the workers
+    while True:
+        with clock.part(part):
+            batch = next(iterator, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _time(dataset: str, device: torch.device, num_images: int, seconds: dict[str, float]) -> EvaluationTime:
+    seconds = dict(seconds)
+    seconds[_EVALUATORS] = seconds.pop(REST, 0.0)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+    order = (_DATA, _NETWORK, _LOSSES, _DETECTIONS, _EVALUATORS)
+    return EvaluationTime(dataset, name, num_images, {part: seconds[part] for part in order if part in seconds})
 
 
 @contextlib.contextmanager

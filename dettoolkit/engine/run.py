@@ -165,7 +165,7 @@ def evaluate(cfg: CfgNode, resume: bool = False, offline: bool = False) -> dict[
         finally:
             for evaluation in run.evaluations:
                 evaluation.close()
-        write_run_report(output.path, run.evaluations, run.config_text)
+        write_run_report(output.path, run.evaluations, run.cfg, run.model)
     if is_main_process() and not output.config_file.exists():
         output.write_config(run.config_text)
     return numbers
@@ -244,6 +244,8 @@ def _build_trainer(run: Run, dataset: DetectionDataset, checkpointer: Checkpoint
         "run_folder": run.folder,
         "folder": str(run.folder.path),
         "config_text": run.config_text,
+        "cfg": cfg,
+        "train_dataset": dataset,
         "info": dataset.info,
     }
     logger.info("%d images, %d iterations of %d images (%d an epoch)", len(dataset), num_iterations, solver.BATCH_SIZE, epoch)

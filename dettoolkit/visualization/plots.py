@@ -1,13 +1,13 @@
-"""Line charts as inline SVG: they scale, take the colours of the page around them, and need no plotting library."""
+"""Charts as inline SVG: they scale, take the colours of the page around them, and need no plotting library."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 50, 12, 12, 38
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_TOP, _MARGIN_BOTTOM = 60, 12, 12, 38
 _MAX_POINTS = 400  # more than the chart has pixels to tell apart
 
 
@@ -20,12 +20,16 @@ class Series:
         x: P numbers, ascending.
         y: P numbers; None or a number that is not finite breaks the line.
         color: any CSS colour.
+        marks: (x, y) of points to be told from the line, such as a choice that was made on it.
+        is_dashed: whether the line is one to compare others with.
     """
 
     name: str
     x: Sequence[float]
     y: Sequence[float | None]
     color: str
+    marks: Sequence[tuple[float, float]] = ()
+    is_dashed: bool = False
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -65,6 +69,41 @@ def line_chart(
     )
 
 
+def column_chart(
+    edges: Sequence[float],
+    heights: Sequence[float],
+    titles: Sequence[str],
+    x_label: str,
+    y_label: str,
+    y_ticks: Mapping[float, str],
+    size: tuple[int, int] = (440, 260),
+) -> str:
+    """Return an ``<svg>`` element with a column from each edge to the next, all in the colour of the text around it.
+
+    Args:
+        edges: ``[B + 1]`` ascending numbers.
+        heights: ``[B]`` numbers from 0 on.
+        titles: ``[B]`` what each column says to those who point at it.
+        x_label: under the horizontal axis.
+        y_label: over the vertical axis.
+        y_ticks: height -> its label, for axes that are not even; the highest one is the top of the chart.
+        size: (width, height) in the units of the view box.
+    """
+    axes = Axes((edges[0], edges[-1]), (0.0, max(y_ticks)), size, dict(y_ticks))
+    bottom = axes.y(0.0)
+    columns = [
+        f'<path d="M{axes.x(low) + 1:.1f} {bottom:.1f}V{axes.y(height):.1f}H{axes.x(high) - 1:.1f}V{bottom:.1f}Z" '
+        f'fill="currentColor" fill-opacity=".45"><title>{escape(title)}</title></path>'
+        for low, high, height, title in zip(edges[:-1], edges[1:], heights, titles, strict=True)
+        if height > 0
+    ]
+    description = escape(f"{y_label} by {x_label}")
+    return (
+        f'<svg class="chart" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{description}" '
+        f'font-family="inherit" font-size="12">{axes.svg(x_label, y_label)}{"".join(columns)}</svg>'
+    )
+
+
 def ticks(lowest: float, highest: float, count: int = 5) -> list[float]:
     """Return about ``count`` round numbers in [lowest, highest], at steps of 1, 2 or 5 times a power of ten."""
     rough = (highest - lowest) / count
@@ -82,11 +121,13 @@ class Axes:
         x_range: (lowest, highest) number of the horizontal axis.
         y_range: likewise of the vertical one.
         size: (width, height) of the view box.
+        y_ticks: number -> label of the vertical axis; None: round numbers.
     """
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     size: tuple[int, int]
+    y_ticks: Mapping[float, str] | None = None
 
     def x(self, value: float) -> float:
         """Return how far right a number stands."""
@@ -107,10 +148,11 @@ class Axes:
         left, right = self.x(self.x_range[0]), self.x(self.x_range[1])
         bottom = self.y(self.y_range[0])
         parts = []
-        for tick in ticks(*self.y_range):
+        labels = self.y_ticks if self.y_ticks is not None else {tick: tick_label(tick) for tick in ticks(*self.y_range)}
+        for tick, label in labels.items():
             y = self.y(tick)
             parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="currentColor" stroke-opacity=".13"/>')
-            parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{tick_label(tick)}</text>')
+            parts.append(f'<text x="{left - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>')
         parts += [
             f'<text x="{self.x(tick):.1f}" y="{bottom + 17:.1f}" text-anchor="middle">{tick_label(tick)}</text>'
             for tick in ticks(*self.x_range)
@@ -164,10 +206,20 @@ def _path(series: Series, points: Sequence[tuple[float, float] | None], axes: Ax
         if not pen_down and (index + 1 == len(points) or points[index + 1] is None):
             dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{escape(series.color)}"/>')
         pen_down = True
+    color, dashes = escape(series.color), ' stroke-dasharray="5 4"' if series.is_dashed else ""
     return (
         f'<g data-series="{escape(series.name)}"><title>{escape(series.name)}</title>'
-        f'<path d="{"".join(steps)}" fill="none" stroke="{escape(series.color)}" stroke-width="2" stroke-linejoin="round"/>'
-        f"{''.join(dots)}</g>"
+        f'<path d="{"".join(steps)}" fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round"{dashes}/>'
+        f"{''.join(dots)}{_marks(series, axes)}</g>"
+    )
+
+
+def _marks(series: Series, axes: Axes) -> str:
+    """Return a dot with a rim in the colour of the text for each mark, so that it is seen on a line of its own colour."""
+    return "".join(
+        f'<circle class="mark" cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="4.5" fill="{escape(series.color)}" '
+        'stroke="currentColor" stroke-width="1.5"/>'
+        for x, y in series.marks
     )
 
 

@@ -10,6 +10,7 @@ from fvcore.common.config import CfgNode
 
 from dettoolkit.data import build_dataset
 from dettoolkit.data.loader import build_test_loader
+from dettoolkit.engine.analysing import all_images
 from dettoolkit.engine.evaluating import DatasetEvaluation, evaluate_all
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.evaluation import CocoEvaluator
@@ -102,12 +103,20 @@ def test_one_data_set_has_plain_names_and_several_have_their_own_in_front(cfg: C
     assert {path.parent.name for path in tmp_path.glob("inference/*/predictions.json")} == {"other", "tiny"}
 
 
-def test_examples_are_whole_images_with_their_detections(cfg: CfgNode, model: Any) -> None:
-    evaluation = _evaluation(cfg)
-    evaluation.run(model, CPU)
-    assert [example.image_id for example in evaluation.examples] == [
-        evaluation.dataset.records[index].image_id for index in range(5)
-    ]
+def test_images_are_kept_as_examples_only_where_no_evaluator_keeps_them(cfg: CfgNode, model: Any) -> None:
+    with_evaluator = _evaluation(cfg)
+    alone = DatasetEvaluation(with_evaluator.dataset, with_evaluator.loader, [])
+    for evaluation in (with_evaluator, alone):
+        evaluation.run(model, CPU)
+    kept = all_images(with_evaluator)
+    assert kept
+    assert with_evaluator.examples == []
+    assert all_images(alone) is None
+    assert [example.image_id for example in alone.examples] == [record.image_id for record in alone.dataset.records]
+    for example, image in zip(alone.examples, kept, strict=True):
+        assert (example.file_name, tuple(example.size)) == (image.file_name, image.size)
+        torch.testing.assert_close(example.detections.boxes, image.detections.boxes)
+        torch.testing.assert_close(example.ground_truth.boxes, image.ground_truth.boxes)
 
 
 VIEWS = {"FLIP": "horizontal", "SCALES": [1.0, 1.5], "MERGE": {"NAME": "BatchedNMS"}}
@@ -125,9 +134,10 @@ def test_with_several_views_evaluation_merges_what_the_predictor_merges(cfg: Cfg
     evaluation = DatasetEvaluation(dataset, loader, [CocoEvaluator(dataset.info)], merger=merger)
     numbers = evaluation.run(model, CPU)
     predictor = Predictor(model, cfg, dataset.info, "cpu")
-    assert [len(example.detections) for example in evaluation.examples] == [20] * len(dataset)
-    alike = predictor([dataset.read_image(example.image_id) for example in evaluation.examples], batch_size)
-    for example, expected in zip(evaluation.examples, alike, strict=True):
+    images = all_images(evaluation) or []
+    assert [len(image.detections) for image in images] == [20] * len(dataset)
+    alike = predictor([dataset.read_image(image.image_id) for image in images], batch_size)
+    for example, expected in zip(images, alike, strict=True):
         torch.testing.assert_close(example.detections.boxes, expected.boxes, rtol=0, atol=0.01)
         torch.testing.assert_close(example.detections.scores, expected.scores, rtol=0, atol=1e-4)
     if batch_size > 1:

@@ -59,7 +59,7 @@ def test_the_page_shows_both_sides_for_each_gamma_and_reads_them(tmp_path: Path)
         (figure,) = re.findall(rf"<figcaption>Focal loss of the {side}</figcaption>.*?</figure>", html, re.DOTALL)
         assert re.findall(r'<g data-series="([^"]+)"', figure) == [f"gamma = {gamma}" for gamma in ("0", "0.5", "1", "2")]
         for path in re.findall(r'<path d="M(\S+) (\S+)L[^"]*?L(\S+) (\S+)" fill="none"', figure):
-            assert path == ("50.0", "282.0", "428.0", "12.0")  # each curve goes from corner to corner
+            assert path == ("60.0", "282.0", "428.0", "12.0")  # each curve goes from corner to corner
     assert reading_of(_distribution()) in html
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 from html.parser import HTMLParser
@@ -13,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from dettoolkit.errors import DataError
 from dettoolkit.evaluation.curves import PrecisionRecall
@@ -102,7 +99,7 @@ def full() -> ReportData:
 
 def test_the_page_refers_to_nothing_outside_itself(tmp_path: Path, full: ReportData) -> None:
     html, page = _write(tmp_path, full)
-    assert set(page.references) <= {"#accuracy", "#images", "#training", "#run"}
+    assert {reference[0] for reference in page.references} == {"#"}
     assert "url(" not in html
     assert "@import" not in html
     assert set(re.findall(r"https?://[^\s\"'<]+", html)) <= {"http://www.w3.org/2000/svg"}
@@ -113,7 +110,7 @@ def test_the_numbers_are_those_given_and_missing_ones_are_not_available(tmp_path
     _, page = _write(tmp_path, full)
     headline = [text for text in page.texts["dd"] if re.fullmatch(r"n/a|\d\.\d{3}", text)]
     assert headline == ["0.413", "0.625", "n/a", "n/a"]
-    assert page.texts["dt"] == ["AP", "AP50", "APs", "APl"]
+    assert page.texts["dt"][:4] == ["AP", "AP50", "APs", "APl"]
     assert page.texts["td"] == ["0.525", "0.750", "0.300", "n/a"]
 
 
@@ -123,7 +120,7 @@ def test_a_class_has_its_color_from_the_pictures_in_the_table_the_curve_and_the_
     html, page = _write(tmp_path, full)
     dog = hex_color(class_color(1))
     assert page.data["colors"][1] == dog
-    assert f'<i class="swatch" style="--color:{dog}"></i>dog' in html
+    assert f'<i class="swatch" style="--color:{dog}"></i><bdi>dog</bdi>' in html
     assert re.search(rf'data-series="dog".*?stroke="{dog}"', html)
 
 
@@ -147,24 +144,9 @@ def test_curves_show_the_last_values_and_the_best_threshold(tmp_path: Path, full
         "bbox/AP": "0.4127",
         "lr": "0.001",
     }.items():
-        assert re.search(rf"</i>{name} <span>{re.escape(last)}</span>", html)
+        assert re.search(rf"</i><bdi>{name}</bdi> <span>{re.escape(last)}</span>", html)
     # precision 0.8 up to recall 0.5: the best F1 is 2 * 0.8 * 0.5 / 1.3 = 0.615, at score 1 - 0.5
     assert "F1 0.62 at score 0.50" in html
-
-
-def test_gallery_data_are_the_boxes_given(tmp_path: Path, full: ReportData) -> None:
-    _, page = _write(tmp_path, full)
-    (image,) = page.data["images"]
-    assert (image["name"], image["width"], image["height"]) == ("a.jpg", 800, 600)
-    assert image["truth"] == [{"box": [1, 2, 10, 20], "label": 0, "ignore": False, "found": 0.75}]
-    assert image["detections"] == [{"box": [1, 2, 10, 20], "label": 0, "score": 0.75, "match": 0, "iou": 1}]
-
-
-def test_thumbnails_are_small_jpegs_of_the_same_proportion(tmp_path: Path, full: ReportData) -> None:
-    _, page = _write(tmp_path, full, thumbnail_side=200)
-    kind, encoded = page.data["images"][0]["thumbnail"].split(",")
-    assert kind == "data:image/jpeg;base64"
-    assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == (200, 150)
 
 
 def test_html_in_names_is_shown_and_not_run(tmp_path: Path) -> None:
@@ -183,7 +165,7 @@ def test_html_in_names_is_shown_and_not_run(tmp_path: Path) -> None:
     assert "<img src=x" not in html
     assert page.handlers == []
     assert html.count("</script>") == 2
-    assert page.data["images"][0]["name"] == EVIL
+    assert page.data["names"] == [EVIL]
     assert page.data["classNames"] == [EVIL]
     assert page.texts["h1"] == [EVIL]
 
@@ -203,25 +185,6 @@ def test_parts_that_are_missing_leave_a_page(tmp_path: Path, data: ReportData) -
     html, page = _write(tmp_path, data)
     assert page.texts["h1"] == [data.title]
     assert not re.search(r"\bnan\b", html[html.index("<body>") : html.index("<script")], re.IGNORECASE)
-
-
-def test_a_long_gallery_is_limited_to_the_worst_and_samples_of_the_rest_and_says_so(tmp_path: Path) -> None:
-    images = [_image(image_id=index, num_missed=index, name=f"missed {index}") for index in range(20)]
-    html, page = _write(tmp_path, ReportData("long", ["a"], images=images), max_images=8)
-    # 6 places for the worst, 2 for the middles of the two halves of the other 14
-    assert [image["name"] for image in page.data["images"]] == [f"missed {index}" for index in (19, 18, 17, 16, 15, 14, 10, 3)]
-    assert "8 of 20 images" in html
-
-
-def test_only_the_images_of_the_gallery_are_read(tmp_path: Path) -> None:
-    read: list[int | str] = []
-
-    def read_image(image_id: int | str) -> torch.Tensor:
-        read.append(image_id)
-        return _read_image(image_id)
-
-    write_report(tmp_path, ReportData("", ["a"], images=[_image(index) for index in range(10)]), read_image, max_images=4)
-    assert len(read) == 4
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

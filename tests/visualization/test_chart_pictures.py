@@ -20,10 +20,10 @@ def _of_color(picture: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
 def test_a_line_lies_where_the_numbers_are() -> None:
     picture = chart_picture([Series("a", [0, 1], [0.5, 0.5], "#ff0000")], "t", "x", "y", size=(440, 320), scale=1)
     rows, columns = np.nonzero(_of_color(picture, RED)[:-30])  # without the legend
-    # 320 units with margins 12 above and 38 below: the middle is at 147; the frame is from 50 to 428
+    # 320 units with margins 12 above and 38 below: the middle is at 147; the frame is from 60 to 428
     top = picture.shape[0] - 320 - 18  # title and label above, one line of the legend below
     assert abs(rows.mean() - top - 147) <= 1
-    assert (columns.min(), columns.max()) == (50, 428) or (abs(columns.min() - 50) <= 2 and abs(columns.max() - 428) <= 2)
+    assert (columns.min(), columns.max()) == (60, 428) or (abs(columns.min() - 60) <= 2 and abs(columns.max() - 428) <= 2)
 
 
 def test_size_scale_and_legend() -> None:
@@ -44,8 +44,8 @@ def test_a_power_law_is_a_straight_line_on_logarithmic_axes() -> None:
     picture = chart_picture([line], "t", "x", "y", (1, 100), (1, 10_000), (440, 320), 1, logarithmic=True)
     chart = picture[36 - 1 : 36 + 320]  # below title and label, two lines of 18 px
     rows, columns = np.nonzero(_of_color(chart, RED))
-    # the middle of the frame, 50..428 by 12..282, is where the middle point's dot is: 4 px around (239, 147)
-    middle = rows[np.abs(columns - 239) <= 1]
+    # the middle of the frame, 60..428 by 12..282, is where the middle point's dot is: 4 px around (244, 147)
+    middle = rows[np.abs(columns - 244) <= 1]
     assert abs(middle.mean() - 147) <= 1.5
     assert middle.max() - middle.min() >= 6
 

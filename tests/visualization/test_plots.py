@@ -1,4 +1,4 @@
-"""Line charts as SVG."""
+"""Charts as SVG."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from dettoolkit.visualization.plots import Series, line_chart, tick_label, ticks
+from dettoolkit.visualization.plots import Series, column_chart, line_chart, tick_label, ticks
 
 
 def _moves(svg: str) -> list[str]:
@@ -29,9 +29,9 @@ def test_ticks_are_round_numbers_in_the_range(lowest: float, highest: float, exp
 
 
 def test_a_line_goes_from_corner_to_corner_of_its_frame() -> None:
-    # 440 x 260 with margins 50, 12, 12 and 38: the frame is x 50..428, y 222..12
+    # 440 x 260 with margins 60, 12, 12 and 38: the frame is x 60..428, y 222..12
     svg = line_chart([Series("a", [0, 1], [0, 1], "red")], "x", "y", (0, 1), (0, 1))
-    assert _moves(svg) == ["M50.0 222.0L428.0 12.0"]
+    assert _moves(svg) == ["M60.0 222.0L428.0 12.0"]
 
 
 def test_a_number_that_is_not_finite_breaks_the_line_and_a_lone_point_is_a_dot() -> None:
@@ -72,3 +72,20 @@ def test_unequal_lengths_are_refused() -> None:
 )
 def test_ticks_have_short_labels(value: float, label: str) -> None:
     assert tick_label(value) == label
+
+
+def test_marks_stand_where_their_numbers_are_and_a_line_to_compare_with_is_dashed() -> None:
+    svg = line_chart([Series("a", [0, 1], [0, 1], "#123456", marks=[(0.5, 0.25)], is_dashed=True)], "x", "y", (0, 1), (0, 1))
+    # the frame is x 60..428, y 222..12: 60 + 184, 222 - 52.5
+    assert '<circle class="mark" cx="244.0" cy="169.5"' in svg
+    assert "stroke-dasharray" in svg
+    assert "stroke-dasharray" not in line_chart([Series("a", [0, 1], [0, 1], "#123456")], "x", "y")
+
+
+def test_columns_reach_from_edge_to_edge_as_high_as_their_numbers() -> None:
+    svg = column_chart([0, 0.5, 1], [2, 0], ["<two>", "none"], "x", "y", {0: "0", 4: "four"})
+    # half as high as the highest tick: 222 - 105; a unit of space on both sides
+    assert re.findall(r'<path d="(M61[^"]*)"', svg) == ["M61.0 222.0V117.0H243.0V222.0Z"]
+    assert "&lt;two&gt;" in svg
+    assert svg.count("<title>") == 1  # what has no height is not drawn
+    assert ">four</text>" in svg
