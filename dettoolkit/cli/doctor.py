@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,24 +65,45 @@ def run(arguments: argparse.Namespace) -> int:
     whole = load_config(arguments.config_file, arguments.overrides)
     cfg = rehearsal.share_of_a_process(whole, arguments.num_gpus)
     folder = claim_folder(arguments.output) if arguments.output else None
-    offline, results = arguments.offline, dict[str, Any]()
-    parts = arguments.only or _PARTS
-    if "smoke" in parts:
-        results["smoke"] = rehearsal.smoke_run(cfg, arguments.seconds, arguments.num_gpus, offline)
-    if "range" in parts:
-        results["range_test"] = rehearsal.learning_rate_range(cfg, arguments.range_steps, offline)
-    if "overfit" in parts:
-        results["overfit"] = rehearsal.overfit_one_batch(cfg, arguments.overfit_steps, offline)
+    offline, parts = arguments.offline, arguments.only or _PARTS
+    rehearsals: dict[str, Callable[[], Any]] = {
+        "smoke": lambda: rehearsal.smoke_run(cfg, arguments.seconds, arguments.num_gpus, offline),
+        "range": lambda: rehearsal.learning_rate_range(cfg, arguments.range_steps, offline),
+        "overfit": lambda: rehearsal.overfit_one_batch(cfg, arguments.overfit_steps, offline),
+    }
+    results, failed = _results({part: each for part, each in rehearsals.items() if part in parts})
     found = rehearsal.wrong(**results)
-    print(rehearsal.plain_words(found, **results))
+    print("\n".join([rehearsal.plain_words(found, **results), *failed]))
     if folder is not None:
         told: dict[str, Any] = {name: asdict(result) for name, result in results.items()}
         told["findings"] = [finding.to_dict() for finding in found]
-        (folder / "doctor.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+        (folder / "doctor.json").write_text(json.dumps(_finite(told), indent=2, allow_nan=False), encoding="utf-8")
         if "range_test" in results:
             _write_course(results["range_test"], folder)
         print(f"written: {folder}")
     return _LOOKS_WRONG if any(finding.severity != "hint" for finding in found) else 0
+
+
+def _results(rehearsals: dict[str, Callable[[], Any]]) -> tuple[dict[str, Any], list[str]]:
+    """Return what rehearsals found, and a line on each that the cause of a short run's failure keeps from running too."""
+    results, failed = dict[str, Any](), []
+    for part, rehearse in rehearsals.items():
+        try:
+            results["range_test" if part == "range" else part] = rehearse()
+        except Exception as error:  # noqa: PERF203 (three of them)
+            if "smoke" not in results or not results["smoke"].failure:
+                raise
+            failed.append(f"{part}: left out, {type(error).__name__}: {error}")  # what the short run found is told all the same
+    return results, failed
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with null for numbers that JSON does not have: of a loss that is not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_course(test: RangeTest, folder: Path) -> None:

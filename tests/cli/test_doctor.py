@@ -39,6 +39,40 @@ def test_an_absurd_learning_rate_is_told_first(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("error: SOLVER.BASE_LR 1000 is too high")
 
 
+def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path: Path) -> None:
+    arguments = [*QUICK, "--only", "range", "--only", "overfit", "--output", "told", "SOLVER.BASE_LR", "1e6"]
+    assert run_command("doctor", arguments) == 1
+    text = (tmp_path / "told" / "doctor.json").read_text()
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    told = json.loads(text, parse_constant=refuse)
+    assert told["overfit"]["losses"][-1] is None
+
+
+def test_what_a_short_run_found_is_told_though_nothing_else_can_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("dettoolkit.engine.trainer.Trainer._step", without_memory)
+    assert run_command("doctor", QUICK) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("error: the run broke off after 0 steps: RuntimeError: out of memory")
+    assert "range: left out, RuntimeError: out of memory\noverfit: left out, RuntimeError: out of memory" in text
+
+
+def test_an_error_without_a_short_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("dettoolkit.engine.trainer.Trainer._step", without_memory)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_command("doctor", [*QUICK, "--only", "range"])
+
+
 def test_a_config_that_cannot_run_is_told_as_training_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("doctor", [*QUICK, "DATASETS.TRAIN", "[]"]) == 2
     assert "DATASETS.TRAIN" in capsys.readouterr().err

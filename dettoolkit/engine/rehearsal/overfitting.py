@@ -60,7 +60,7 @@ def overfit_one_batch(cfg: CfgNode, steps: int = 100, offline: bool = False) -> 
     cfg = cfg.clone()
     cfg.defrost()
     cfg.DATASETS.TRAIN_TRANSFORMS = cfg.DATASETS.TEST_TRANSFORMS
-    cfg.DATALOADER.NUM_WORKERS = 0
+    cfg.DATALOADER.NUM_WORKERS, cfg.DATALOADER.PAD_TO = 0, None  # test images have sizes of their own
     with rehearsing(cfg, offline, quiet=True) as (trainer, _):
         batch = _with_objects(iter(trainer.batches))
         noted = _NotedLosses()

@@ -35,6 +35,13 @@ def test_one_batch_of_small_pictures_is_learned(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_size_of_training_batches_need_not_hold_test_images() -> None:
+    test_transforms = "[{NAME: ResizeShortestEdge, SIZES: [128], MAX_SIZE: 128}]"
+    cfg = load_config(SMALL, ["DATASETS.TEST_TRANSFORMS", test_transforms])
+    assert cfg.DATALOADER.PAD_TO == [64, 64]
+    assert len(overfit_one_batch(cfg, steps=1).losses) == 1
+
+
 def test_a_rate_of_nearly_nothing_learns_nothing() -> None:
     assert not overfit_one_batch(load_config(SMALL, ["SOLVER.BASE_LR", "1e-9"]), steps=6).is_learned
 
