@@ -28,7 +28,7 @@ class JoinedDataset(DetectionDataset):
     """Several data sets of the same classes, one after another.
 
     Args:
-        parts: at least one; name and category ids are those of the first.
+        parts: at least one; name, category ids and form of the images are those of the first.
 
     Raises:
         DataError: their classes differ.
@@ -38,6 +38,7 @@ class JoinedDataset(DetectionDataset):
         for part in parts[1:]:
             check_same_classes(parts[0].info, part.info)
         self.parts = list(parts)
+        self.form = self.parts[0].form
         super().__init__(parts[0].info, chain.from_iterable(part.records for part in parts))
 
     def __getitem__(self, index: int) -> Sample:

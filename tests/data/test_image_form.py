@@ -14,6 +14,7 @@ from torchvision.tv_tensors import Image as Image_
 
 from dettoolkit.config import load_config
 from dettoolkit.data import build_dataset
+from dettoolkit.data.catalog import JoinedDataset
 from dettoolkit.data.image_form import ImageForm, as_shown, check_transforms, image_form
 from dettoolkit.data.loader import build_train_loader
 from dettoolkit.errors import ConfigError, DataError
@@ -143,6 +144,8 @@ def test_transforms_that_take_floats_for_0_to_1_are_refused(tmp_path: Path, node
 
     with pytest.raises(ConfigError, match=path):
         build_train_loader(data, nodes, global_batch_size=1, seed=0)
+    with pytest.raises(ConfigError, match=path):
+        build_train_loader(JoinedDataset([data, data]), nodes, global_batch_size=1, seed=0)
     build_train_loader(data, nodes[:1], global_batch_size=1, seed=0)
     check_transforms(ImageForm(), nodes, "")  # pixels of 8 bits are what they are made for
 
