@@ -45,6 +45,19 @@ def test_a_clean_set_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hint empty-images: images without boxes: 1\n" in out  # a hint is no fault
 
 
+def test_numbers_that_json_does_not_have_are_told_in_words_alone() -> None:
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    write([*SOUND, {"id": 2, "image_id": 2, "category_id": 1, "bbox": [5, 6, float("nan"), float("inf")]}])
+    assert check("--json", "out/check.json", "--output", "page") == 1
+    for file in ("out/check.json", "page/findings.json"):
+        (finding,) = json.loads(Path(file).read_text(), parse_constant=refused)["findings"]
+        assert finding["kind"] == "boxes-not-finite"
+        assert finding["examples"][0]["text"].startswith("cat [5, 6, nan, inf] in an image")
+        assert (finding["examples"][0]["box"], finding["examples"][0]["image_id"]) == (None, 2)
+
+
 def test_findings_exit_with_1_and_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     write([*SOUND, NO_AREA])
     assert check("--json", "out/check.json") == 1

@@ -128,13 +128,20 @@ class InspectedSet:
         return FindingExample(text, self.info.name, image.image_id, image.file_name, None, image.place)
 
     def box_example(self, index: int, corners: NDArray[np.float64], text: str) -> FindingExample:
-        """Return an example that shows a box; ``corners`` are those of :meth:`pixel_corners`."""
+        """Return an example that shows a box, or its image where a number is not finite: JSON has no such number.
+
+        Args:
+            index: of the box.
+            corners: those of :meth:`pixel_corners`.
+            text: what was found.
+        """
         image = self.images[int(self.boxes.images[index])]
         x1, y1, x2, y2 = (float(number) for number in corners[index])
         label = int(self.boxes.labels[index])
         name = self.info.class_names[label] if 0 <= label < len(self.info.class_names) else str(label)
         text = f"{name} [{x1:g}, {y1:g}, {x2:g}, {y2:g}] {text}"
-        return FindingExample(text, self.info.name, image.image_id, image.file_name, (x1, y1, x2, y2), self.boxes.places[index])
+        box = (x1, y1, x2, y2) if np.isfinite(corners[index]).all() else None
+        return FindingExample(text, self.info.name, image.image_id, image.file_name, box, self.boxes.places[index])
 
 
 class _Collector:
