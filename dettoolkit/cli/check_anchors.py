@@ -16,7 +16,7 @@ import argparse
 import json
 from typing import Any
 
-from dettoolkit.errors import ConfigError
+from dettoolkit.errors import ConfigError, DataError
 
 _TO_MEND = 1
 _BOXES, _IMAGES = 20_000, 500  # that each change is computed with
@@ -50,10 +50,18 @@ def run(arguments: argparse.Namespace) -> int:
     parts = AnchorParts.of_config(cfg, len(names))
     indices = sampled_images(records.num_boxes, None, cfg.SEED, arguments.num_images)
     examination = examine(transformed_boxes(cfg, records, indices), parts, names)
+    if not examination.overall.count:
+        raise DataError(
+            f"{dataset.info.name}: no object in {examination.num_images} images after DATASETS.TRAIN_TRANSFORMS: there is nothing "
+            "to compare the anchors with."
+        )
     found = findings(examination, records, dataset.info.name)
     suggestions = []
-    if not arguments.no_suggestions and examination.overall.count:
-        fewer = indices[sampled_images(records.num_boxes[indices], _BOXES, cfg.SEED, _IMAGES)]
+    if not arguments.no_suggestions:
+        shown = indices[
+            examination.objects.images.unique().numpy()
+        ]  # of sparse sets a few images drawn from all have no object
+        fewer = shown[sampled_images(records.num_boxes[shown], _BOXES, cfg.SEED, _IMAGES)]
         suggestions = suggest(cfg, parts, records, names, fewer, load)
     if arguments.json:
         told = {"findings": [finding.to_dict() for finding in found], "suggestions": [each.to_dict() for each in suggestions]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,29 @@ def test_anchors_that_fit_give_exit_code_0(capsys: pytest.CaptureFixture[str]) -
 def test_no_images_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("check-anchors", [*SMALL, "--num-images", "0"]) == 2
     assert "--num-images: expected 1 or more, got 0" in capsys.readouterr().err
+
+
+def sparse(folder: Path, boxes: int) -> list[str]:
+    """Write a set of 1200 images of which the first has objects, and return the arguments for it."""
+    images = [{"id": index, "file_name": f"{index}.png", "width": 300, "height": 200} for index in range(1200)]
+    annotations = [{"image_id": 0, "category_id": 1, "bbox": [10 * index, 20, 9, 9]} for index in range(boxes)]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    (folder / "set.json").write_text(json.dumps(content))
+    (folder / "my.yaml").write_text(
+        f"_BASE_: tiny.yaml\nDATASETS:\n  ROOT: {folder}\n  TRAIN: [mine]\n  TEST: []\n"
+        "  CATALOG: {mine: {NAME: COCODataset, ANNOTATIONS: set.json, CHECK_IMAGES: false}}\n"
+    )
+    return ["--config-file", str(folder / "my.yaml")]
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2", "3"])
+def test_changes_are_computed_with_images_that_have_objects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: str
+) -> None:
+    assert run_command("check-anchors", [*sparse(tmp_path, 5), "--json", "SEED", seed]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["suggestions"][0]["words"] == "as configured"
+
+
+def test_a_set_without_objects_is_no_set_that_anchors_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("check-anchors", sparse(tmp_path, 0)) == 2
+    assert "mine: no object in 1200 images after DATASETS.TRAIN_TRANSFORMS" in capsys.readouterr().err
