@@ -13,7 +13,6 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from dettoolkit.errors import DataError, MissingDependencyError
 
 _NPY = b"\x93NUMPY"
-_WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # + is BigTIFF
 _WIDTH_TAG, _HEIGHT_TAG = 0x0100, 0x0101
 _NPY_HEADERS: dict[tuple[int, int], Callable[..., Any]] = {
