@@ -18,7 +18,7 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from benchmarks.chromium import Chromium
+from benchmarks import chromium
 from dettoolkit.evaluation.analysis import analyse
 from dettoolkit.report import ReportData, write_report
 from dettoolkit.structures import Annotations, Detections, EvaluatedImage
@@ -94,7 +94,7 @@ def write_page(folder: Path, num_images: int, num_detections: int) -> tuple[Path
 
 def measure(path: Path, profile: Path) -> list[tuple[str, float]]:
     """Return what takes how many milliseconds in the browser: opening, the slider, an order, a search, a page, an image."""
-    with Chromium(profile) as browser:
+    with chromium.Chromium(profile) as browser:
         browser.open(path.as_uri())
         opened = browser.run("performance.getEntriesByType('navigation')[0].domInteractive")
         ready = browser.run("performance.getEntriesByType('navigation')[0].loadEventEnd")

@@ -170,6 +170,8 @@ def _packed(column: np.ndarray, kind: str) -> str:
 def _notes(total: int, shown: int, lowest: int, outcomes: BoxOutcomes, thumbnails: Thumbnails) -> list[str]:
     """Return what the page says of what it shows and leaves out."""
     notes = [f"All {total:,} images." if shown == total else _chosen_note(total, shown)]
+    if outcomes.wish:
+        notes.append(f"The chosen thresholds, one for each class, are those for {outcomes.wish}.")
     notes.append(f"Predictions below a score of {lowest / _STEPS:.2f} are not on the page.")
     if lowest > min(_LOWEST_STEP, int(_steps(outcomes.thresholds).min(initial=_STEPS))):
         notes[-1] = (

@@ -99,10 +99,10 @@ function unpackGallery(data) {
     fault: (image) => data.faults[image] ?? "",
     classNames: data.classNames.map(shownText), colors: data.colors, textColors: data.textColors,
     thresholds: data.thresholds, thresholdTexts: data.thresholdTexts, lowest: data.lowest / 10000, wish: data.wish,
-    // A file name as a link has it: percent signs may be missing, halves of surrogate pairs cannot be there.
+    // A link may have a question mark for what cannot be encoded, which is half of a surrogate pair.
     indexOf: (name) => {
-      const place = data.names.indexOf(name);
-      return place >= 0 ? place : data.names.findIndex((one) => one.replace(HARMFUL, "\ufffd") === name.replace(HARMFUL, "\ufffd"));
+      const place = data.names.indexOf(name), plain = (text) => text.replace(HARMFUL, "?").replace(/\ufffd/g, "?");
+      return place >= 0 ? place : data.names.findIndex((one) => plain(one) === plain(name));
     },
   };
 }

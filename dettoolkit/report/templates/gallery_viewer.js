@@ -112,7 +112,10 @@ function startViewer(model, drawing, scoreText) {
     const inside = panels.find((panel) => panel.boxes.contains(document.activeElement));
     zoom = Math.min(MAX_ZOOM, Math.max(1, zoom * factor));
     layOut(center);
-    if (kept && inside) inside.boxes.querySelector(`rect[data-place="${kept.place}"]`)?.focus({ preventScroll: true });
+    const again = kept && inside?.boxes.querySelector(`rect[data-place="${kept.place}"]`);
+    if (!again) return;
+    again.focus({ preventScroll: true });
+    if (!center) again.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
   }
 
   for (const panel of panels) {
