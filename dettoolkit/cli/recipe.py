@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"autograd keeps, measured on small images and scaled to {padded[0]} x {padded[1]} pixels, and a quarter more."
     )
     if arguments.overrides:
-        heading += f" To be given again: {' '.join(arguments.overrides)}"
+        heading += f" To be given again: {shlex.join(arguments.overrides)}"
     text = to_yaml(recipe, _base(arguments.config_file), heading)
     _load(text, arguments.overrides)
     print(text, end="")

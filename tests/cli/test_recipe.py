@@ -29,6 +29,19 @@ def test_what_is_printed_is_a_config_that_loads(tmp_path: Path, capsys: pytest.C
     assert "To be given again: DATASETS.CATALOG.shapes_train.NUM_IMAGES 50" in text
 
 
+def test_paths_and_overrides_may_hold_what_yaml_and_shells_read_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "mine: 'first' #1.yaml"
+    base.write_text("_BASE_: quick_start.yaml\nSOLVER: {BASE_LR: 0.00001}\n")
+    arguments = ["--config-file", str(base), *NAMED[2:], "MODEL.NECK.LEVELS", "[3, 6]"]
+    file = tmp_path / "recipe.yaml"
+    file.write_text(printed(arguments, capsys))
+    assert load_config(file).SOLVER.BASE_LR == 1e-5  # YAML 1.1 takes 1e-05 for a string
+    assert load_config(file).MODEL.BACKBONE.DEPTH == 18
+    assert "MODEL.NECK.LEVELS '[3, 6]'" in file.read_text()
+
+
 def test_the_final_learning_rate_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed([*NAMED, "--num-gpus", "3"], capsys)
     assert "BATCH_SIZE: 3\n" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from typing import Any
 
@@ -18,7 +19,8 @@ def to_yaml(recipe: Recipe, base: str, heading: str) -> str:
         base: path or shipped name of the config that it is for.
         heading: sentences for its first lines.
     """
-    lines = [*_comment(heading), f"_BASE_: {base}"]
+    # a path may hold what YAML would read otherwise; a string of JSON is one of YAML
+    lines = [*_comment(heading), f"_BASE_: {json.dumps(base, ensure_ascii=False)}"]
     tree: dict[str, Any] = {}
     for advice in recipe.advice:
         *sections, name = advice.key.split(".")
