@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     examination = examine(transformed_boxes(cfg, records, indices), parts, names)
     if not examination.overall.count:
         raise DataError(
-            f"{dataset.info.name}: no object in {examination.num_images} images after DATASETS.TRAIN_TRANSFORMS: there is nothing "
-            "to compare the anchors with."
+            f"{dataset.info.name}: no object in {examination.num_images} images after DATASETS.TRAIN_TRANSFORMS: "
+            "there is nothing to compare the anchors with."
         )
     found = findings(examination, records, dataset.info.name)
     suggestions = []
