@@ -162,4 +162,6 @@ def _config(cfg: Any, check: DatasetCheck, folder: Path) -> str:
     known = set(cfg.DATASETS.CATALOG)
     for use in ("TRAIN", "TEST"):
         cfg.DATASETS[use] = [name for name in cfg.DATASETS[use] if name in known]
+    for name in set(cfg.DATASETS.MIX) - set(cfg.DATASETS.TRAIN):
+        del cfg.DATASETS.MIX[name]
     return dump_config(cfg)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from dettoolkit.config import load_config
-from dettoolkit.data import build_dataset
+from dettoolkit.data import build_dataset, build_train_dataset
 from dettoolkit.data.image_io import read_image
 from dettoolkit.diagnosis.dataset import check_datasets
 from dettoolkit.diagnosis.dataset.mending import write_mended_copy
@@ -202,6 +202,17 @@ def test_what_only_people_can_decide_is_left_and_told(drawn: Copy, tmp_path: Pat
 
     told = (tmp_path / "out/changes.txt").read_text()
     assert "left as it is, for you to decide: classes that are evaluated on and never trained on: 1" in told
+
+
+def test_the_config_of_a_part_of_the_sets_can_be_trained_with(drawn: Copy, tmp_path: Path) -> None:
+    cfg = drawn.config("DATASETS.TRAIN", "[train, val]", "DATASETS.MIX", "{train: {WEIGHT: 2.0}, val: {FRACTION: 0.5}}")
+    (tmp_path / "out").mkdir()
+    write_mended_copy(check_datasets(cfg, ["train"], workers=0), cfg, tmp_path / "out")
+
+    mended = load_config(str(tmp_path / "out/config.yaml"))
+    assert (mended.DATASETS.TRAIN, mended.DATASETS.TEST) == (["train"], [])
+    assert mended.DATASETS.MIX == {"train": {"WEIGHT": 2.0, "FRACTION": 1.0, "FRACTION_SEED": 0}}
+    assert build_train_dataset(mended).image_weights.tolist() == [2.0] * 12
 
 
 @pytest.mark.parametrize("name", ["yolo", "voc", "csv"])
