@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -37,11 +39,11 @@ def test_tiles_cover_the_image_and_share_what_they_should(height: int, width: in
     columns = sorted({(left, right) for left, _, right, _ in regions})
     assert len(regions) == len(rows) * len(columns)
     for spans, length in ((rows, height), (columns, width)):
-        assert spans[0][0] == 0 and spans[-1][1] == length
+        assert (spans[0][0], spans[-1][1]) == (0, length)
         assert all(end - start == min(side, length) for start, end in spans)
         # starts are rounded to whole pixels, the step of a tile is one pixel at least
         needed = min(side * overlap, side - 1) - 1
-        assert all(first[1] - second[0] >= needed for first, second in zip(spans, spans[1:], strict=False))
+        assert all(first[1] - second[0] >= needed for first, second in pairwise(spans))
 
 
 def test_tiles_are_as_few_as_the_overlap_allows() -> None:
@@ -54,7 +56,7 @@ def test_regions_scales_and_flips_are_multiplied_and_the_plain_look_comes_first(
     views = Views(RESIZE, flip="both", scales=[1.0, 2.0], tile_size=100, tile_overlap=0.0)
     looks = views.of((100, 150))
     assert len(looks) == 3 * 2 * 4
-    assert looks[0].is_whole and looks[0].pipeline == 0
+    assert (looks[0].is_whole, looks[0].pipeline) == (True, 0)
     assert [look.region for look in looks[::8]] == [(0, 0, 150, 100), (0, 0, 100, 100), (50, 0, 150, 100)]
 
 
@@ -74,7 +76,7 @@ def test_each_view_maps_back_to_the_original_pixels(nodes: list) -> None:
     given = sample()
     for index, look in enumerate(views.of((100, 150))):
         seen = views.sample(given, index)
-        assert seen["num_views"] == len(views.of((100, 150))) and seen["view"] == look
+        assert (seen["num_views"], seen["view"]) == (len(views.of((100, 150))), look)
         left, top, right, bottom = look.region
         inside = [
             box for box in given["boxes"].tolist() if left < box[2] and box[0] < right and top < box[3] and box[1] < bottom
