@@ -18,7 +18,10 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--flip", metavar="WHICH", help="look at mirrored pictures too: none, horizontal, vertical or both")
     group.add_argument("--scales", nargs="+", type=float, metavar="F", help="factors of the configured size, e.g. 0.8 1 1.25")
     group.add_argument(
-        "--tile-size", type=int, metavar="PIXELS", help="cut larger images into tiles of this side, in their own pixels"
+        "--tile-size",
+        type=int,
+        metavar="PIXELS",
+        help="cut larger images into tiles of this side, in their own pixels; 0: no tiles",
     )
     group.add_argument("--tile-overlap", type=float, metavar="SHARE", help="of a tile that its neighbour shows too, at least")
     group.add_argument("--merge", metavar="NMS", help="what merges their boxes: WeightedBoxFusion, BatchedNMS, SoftNMS, ...")
@@ -34,4 +37,5 @@ def chosen_by_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "TILE_OVERLAP": arguments.tile_overlap,
         "MERGE": merge,
     }
-    return {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return chosen | ({"TILE_SIZE": None} if arguments.tile_size == 0 else {})
