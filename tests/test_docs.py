@@ -203,7 +203,8 @@ def script_of_benchmark(words: list[str]) -> Path | None:
     if words[0] == "tools/benchmark.py":
         return ROOT / "benchmarks/speed/__main__.py"
     if words[0] == "-m" and words[1].startswith("benchmarks."):
-        return ROOT / words[1].replace(".", "/") / "__main__.py"
+        module = ROOT / words[1].replace(".", "/")
+        return module / "__main__.py" if module.is_dir() else module.with_suffix(".py")
     return ROOT / words[0] if words[0].startswith("benchmarks/") else None
 
 
