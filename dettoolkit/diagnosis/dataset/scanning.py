@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dettoolkit.data.image_io import ImageHeader, image_header
-from dettoolkit.errors import DataError
+from dettoolkit.errors import DataError, MissingDependencyError
 
 _IMAGES_AT_ONCE = 8  # that a process hands back together; it is two such portions ahead at most
 # an image is told from a sequence of bytes by its content; the suffix is for people and for other programs
@@ -62,6 +62,9 @@ def scan_images(
         read: decodes the pixels, which alone shows that a file is cut short; None: the header is all. It can be pickled.
         workers: processes that share the work; 0: this one alone.
         digest: called with the pixels for what is to be kept of them; a function of a module.
+
+    Raises:
+        MissingDependencyError: a file needs an extra that is not installed.
     """
     loader: DataLoader[Any] = DataLoader(
         _Files(files, read, digest),
@@ -72,10 +75,13 @@ def scan_images(
         generator=torch.Generator(),  # without one the loader draws from the global generator
     )
     for portion in loader:
-        yield from portion
+        for scan in portion:
+            if isinstance(scan, MissingDependencyError):
+                raise scan  # in its own words: the loader would put a traceback before them
+            yield scan
 
 
-class _Files(Dataset[list[ScannedImage]]):
+class _Files(Dataset[list[ScannedImage | MissingDependencyError]]):
     """Portions of the files."""
 
     def __init__(
@@ -88,11 +94,11 @@ class _Files(Dataset[list[ScannedImage]]):
     def __len__(self) -> int:
         return -(-len(self._files) // _IMAGES_AT_ONCE)
 
-    def __getitem__(self, index: int) -> list[ScannedImage]:
+    def __getitem__(self, index: int) -> list[ScannedImage | MissingDependencyError]:
         start = index * _IMAGES_AT_ONCE
         return [self._scan(file) for file in self._files[start : start + _IMAGES_AT_ONCE]]
 
-    def _scan(self, file: str) -> ScannedImage:
+    def _scan(self, file: str) -> ScannedImage | MissingDependencyError:
         if not os.path.isfile(file):
             return ScannedImage(None, "missing-image", f"{file}: no such image file")
         try:
@@ -103,6 +109,8 @@ class _Files(Dataset[list[ScannedImage]]):
             return ScannedImage(header)
         try:
             pixels = self._read(file)
+        except MissingDependencyError as error:
+            return error
         except DataError as error:  # a decoder is the cause, or the config asks for other pixels than there are
             return ScannedImage(header, "unfit-image" if error.__cause__ is None else "truncated-image", str(error))
         return ScannedImage(header, digest=None if self._digest is None else self._digest(pixels))

@@ -10,6 +10,7 @@ from dettoolkit.data.datasets.yolo import SUFFIXES as LISTED
 from dettoolkit.data.image_form import ImageForm
 from dettoolkit.data.image_io import FORMATS, read_image
 from dettoolkit.diagnosis.dataset.scanning import SUFFIXES, scan_images
+from dettoolkit.errors import MissingDependencyError
 
 
 def size_of(pixels: torch.Tensor) -> tuple[int, ...]:
@@ -54,6 +55,17 @@ def test_pixels_that_the_config_does_not_declare_are_no_damage(files: list[Path]
     scans = list(scan_images(files[:2] + files[4:5], read=ImageForm(channels=5).read, workers=0))
     assert [scan.fault for scan in scans] == ["unfit-image", "unfit-image", "truncated-image"]
     assert "expected 5 channel(s)" in scans[0].message
+
+
+def _needs_an_extra(path: str) -> torch.Tensor:
+    raise MissingDependencyError(f"{path} needs tifffile: pip install 'dettoolkit[tiff]'")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_extra_that_is_missing_is_told_in_its_own_words(files: list[Path], workers: int) -> None:
+    with pytest.raises(MissingDependencyError) as caught:
+        list(scan_images(files, read=_needs_an_extra, workers=workers))
+    assert str(caught.value) == f"{files[0]} needs tifffile: pip install 'dettoolkit[tiff]'"
 
 
 def test_every_format_that_is_read_has_its_suffixes() -> None:
