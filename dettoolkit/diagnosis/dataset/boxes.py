@@ -130,4 +130,4 @@ def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArra
 
 def _in_image(size: NDArray[np.int64]) -> str:
     height, width = size.tolist()
-    return f"in an image of {width} x {height}"
+    return f"in an image of {width} x {height}" if height else "in an image of unknown size"
