@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -67,7 +68,8 @@ class Views:
         whole_image: bool = True,
         path: str = "DATASETS.TEST_TRANSFORMS",
     ) -> None:
-        self.tile_size = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
+        sides = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
+        self.tile_size = None if sides is None else (sides[0], sides[1])  # a tuple, whatever the config had
         self.tile_overlap = tile_overlap
         self.whole_image = whole_image
         looks = product(scales, _FLIPS[flip])
@@ -86,12 +88,7 @@ class Views:
 
     def of(self, size: tuple[int, int]) -> list[View]:
         """Return the views of an image of (height, width) ``size``; the whole image by the first pipeline comes first."""
-        height, width = size
-        whole = (0, 0, width, height)
-        tiles = [] if self.tile_size is None else tile_regions(size, self.tile_size, self.tile_overlap)
-        tiles = [] if tiles == [whole] else tiles
-        regions = [whole, *tiles] if self.whole_image or not tiles else tiles
-        return [View(region, index, region == whole) for region in regions for index in range(len(self.pipelines))]
+        return list(_all_views((size[0], size[1]), self.tile_size, self.tile_overlap, self.whole_image, len(self.pipelines)))
 
     def sample(self, sample: Sample, index: int) -> Sample:
         """Return what one view shows of a sample, with the way back to the pixels of the whole image.
@@ -109,6 +106,17 @@ class Views:
         seen["way_back"] = WayBack(inner.scale, (inner.offset[0] + view.region[0], inner.offset[1] + view.region[1]))
         seen["view"], seen["num_views"] = view, len(views)
         return seen
+
+
+@lru_cache(maxsize=16)  # asked for each view of an image, of which a large one has thousands
+def _all_views(
+    size: tuple[int, int], tile_size: tuple[int, int] | None, tile_overlap: float, whole_image: bool, num_pipelines: int
+) -> tuple[View, ...]:
+    whole = (0, 0, size[1], size[0])
+    tiles = [] if tile_size is None else tile_regions(size, tile_size, tile_overlap)
+    tiles = [] if tiles == [whole] else tiles
+    regions = [whole, *tiles] if whole_image or not tiles else tiles
+    return tuple(View(region, index, region == whole) for region in regions for index in range(num_pipelines))
 
 
 def tile_regions(size: tuple[int, int], tile: tuple[int, int], overlap: float) -> list[Region]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dettoolkit.modeling.dense.nms.greedy import checked_threshold
+from dettoolkit.modeling.dense.nms.grid import Grid
 from dettoolkit.modeling.dense.nms.overlap import overlaps
 from dettoolkit.registry import NMS
 from dettoolkit.structures import Detections
@@ -68,14 +69,18 @@ class WeightedBoxFusion:
         boxes, scores = ranked.boxes.double().numpy(), ranked.scores.double().numpy().clip(1e-12)  # 0 has no weight
         labels = np.zeros(len(boxes)) if self.class_agnostic else ranked.labels.numpy()
         averages, weights, of_group = np.zeros((len(boxes), 4)), np.zeros(len(boxes)), np.zeros(len(boxes))
-        groups, count = np.zeros(len(boxes), dtype=np.int64), 0
+        groups, count, grid = np.zeros(len(boxes), dtype=np.int64), 0, Grid(boxes)
         for index, (box, score, label) in enumerate(zip(boxes, scores, labels, strict=True)):
-            overlap = overlaps(box, averages[:count]) * (of_group[:count] == label)
-            group = int(overlap.argmax()) if count else 0
-            if not count or overlap[group] <= self.iou_threshold:
+            near = grid.near(box)
+            overlap = overlaps(box, averages[near]) * (of_group[near] == label)
+            best = int(overlap.argmax()) if len(near) else -1
+            if best < 0 or overlap[best] <= self.iou_threshold:
                 group, count = count, count + 1
                 of_group[group] = label
+            else:
+                group = int(near[best])
             averages[group] = (averages[group] * weights[group] + box * score) / (weights[group] + score)
             weights[group] += score
             groups[index] = group
+            grid.put(group, averages[group])
         return groups, averages[:count]

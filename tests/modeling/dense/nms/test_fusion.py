@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from dettoolkit.modeling.dense.nms import WeightedBoxFusion
+from dettoolkit.modeling.dense.nms.grid import Grid
 from dettoolkit.structures import Detections
 
 # three views of four objects, thousandths of the picture; the second view misses the fourth object
@@ -45,6 +47,29 @@ def test_averages_as_the_authors_package() -> None:
 def test_best_scores_as_the_authors_package() -> None:
     found = WeightedBoxFusion(score="max")(three_views())
     assert found.scores.tolist() == pytest.approx([0.9, 0.73, 0.56, 0.39, 0.27])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_are_looked_for_near_by_and_none_is_missed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small boxes, a few of the whole image, some outside of the others, some turned inside out: as if each asked all."""
+    random = np.random.default_rng(seed)
+    centres = random.uniform(-20, 300, (60, 2))[random.integers(0, 60, 1500)] + random.normal(0, 3, (1500, 2))
+    sides = random.uniform(-1, 40, (1500, 2)) + 300 * (random.random((1500, 1)) < 0.01)
+    boxes = torch.from_numpy(np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)).float()
+    labels = torch.from_numpy(random.integers(0, 2, 1500))
+    given = Detections(boxes, torch.from_numpy(random.random(1500)).float(), labels)
+    near_by = WeightedBoxFusion(0.3)(given)
+    assert Grid(boxes.double().numpy()).num_cells > 100
+    monkeypatch.setattr("dettoolkit.modeling.dense.nms.grid._MOST_CELLS", 1)
+    everywhere = WeightedBoxFusion(0.3)(given)
+    assert 60 < len(near_by) < 1500
+    for name in ("boxes", "scores", "labels"):
+        assert torch.equal(getattr(near_by, name), getattr(everywhere, name))
+
+
+def test_one_place_of_many_boxes_needs_no_extent() -> None:
+    given = Detections(torch.zeros(40, 4), torch.linspace(0.9, 0.1, 40), torch.zeros(40, dtype=torch.int64))
+    assert len(WeightedBoxFusion()(given)) == 40  # without an area nothing overlaps
 
 
 def test_a_box_that_one_view_only_could_show_keeps_its_score() -> None:
