@@ -143,9 +143,14 @@ def _clocked(batches: Iterable[Batch], clock: StepClock, part: str) -> Iterator[
 def _time(dataset: str, device: torch.device, num_images: int, seconds: dict[str, float]) -> EvaluationTime:
     seconds = dict(seconds)
     seconds[_EVALUATORS] = seconds.pop(REST, 0.0)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(device)
     order = (_DATA, _NETWORK, _LOSSES, _DETECTIONS, _EVALUATORS)
     return EvaluationTime(dataset, name, num_images, {part: seconds[part] for part in order if part in seconds})
+
+
+def _processor(device: torch.device) -> str:
+    count = torch.get_num_threads()
+    return f"{device.type}, {count} thread{'s' if count > 1 else ''}"
 
 
 @contextlib.contextmanager

@@ -53,9 +53,11 @@ def anchor_section(anchors: AnchorData | None) -> AnchorSection | None:
         return None
     found = anchors.examination
     positive_from = found["positive_from"]
+    *others, last = found["overall"]["recall"]
     reading = (
         f"The share of the objects of {found['num_images']:,} images of {anchors.dataset}, after {anchors.transforms}, that "
-        f"some anchor overlaps by an IoU. What no anchor overlaps by {positive_from:g} is matched by force, or not at all."
+        f"some anchor overlaps by an IoU of {', '.join(others)} and {last}. What no anchor overlaps by {positive_from:g} is "
+        "matched by force, or not at all."
     )
     changes = [_change(each) for each in anchors.suggestions[1:]] if anchors.suggestions else None
     return AnchorSection(reading, _recall(found), _load(found["matched"]), anchors.findings, changes)

@@ -58,6 +58,7 @@ def test_recall_and_load_are_those_of_the_examination() -> None:
     assert [(row.name, row.cells[0].text) for row in section.load.rows] == [("stride 8", "12.5 %"), ("stride 16", "87.5 %")]
     assert "31.5 of 20,850 anchors" in section.load.caption
     assert "1,200 images of train" in section.reading
+    assert "an IoU of 0.4, 0.5 and 0.7." in section.reading
 
 
 def test_no_change_was_tried_or_none_was_found() -> None:

@@ -86,7 +86,7 @@ def test_the_parts_of_an_evaluation_are_all_of_its_time(small_config: SmallConfi
     assert list(time.seconds) == ["waiting for data", "network", "losses", "detections", "evaluators"]
     assert all(seconds >= 0 for seconds in time.seconds.values())
     assert time.seconds["network"] > 0
-    assert time.device == f"cpu, {torch.get_num_threads()} threads"
+    assert time.device in (f"cpu, {torch.get_num_threads()} threads", "cpu, 1 thread")
 
 
 def test_anchors_of_another_kind_and_a_set_without_objects_are_not_examined(caplog: pytest.LogCaptureFixture) -> None:
