@@ -7,25 +7,26 @@ function startViewer(model, drawing, scoreText) {
   const dialog = control("viewer");
   const shown = { truth: true, predictions: true };
   let order = [], opened = 0, zoom = 1, focused = { truth: 0, predictions: 0 };
+  let boxes = { truth: [], predictions: [] }; // of the opened image, at the score that counts
 
   const panels = ["truth", "predictions"].map((kind) => {
-    const picture = element("img", { alt: "", draggable: "false" }), boxes = element("svg", { role: "group" });
-    const stage = element("div", { class: "stage" }, picture, boxes);
+    const picture = element("img", { alt: "", draggable: "false" }), svg = element("svg", { role: "group" });
+    const stage = element("div", { class: "stage" }, picture, svg);
     const scroller = element("div", { class: "scroller", tabindex: -1 }, element("span", { class: "fault" }), stage);
     const title = element("figcaption", {});
     control("viewer-panels").append(element("figure", {}, title, scroller));
-    return { kind, picture, boxes, stage, scroller, title };
+    return { kind, picture, svg, stage, scroller, title };
   });
 
   const image = () => order[opened];
   const labelText = (box) => box.isObject ? model.classNames[box.label] : `${model.classNames[box.label]} ${box.score.toFixed(2)}`;
 
   function describe(box) {
-    const name = model.classNames[box.label], object = box.partner >= 0 ? model.objects(image())[box.partner] : undefined;
+    const name = model.classNames[box.label], object = boxes.truth[box.partner];
     if (box.isObject) {
       const words = { [RIGHT]: "found", [MISSED]: "missed", [IGNORED]: "a crowd region, counted neither way",
         [MISTAKEN]: "not found: the prediction here is wrong in class or place" };
-      const finder = model.predictions(image()).find((one) => one.kind === RIGHT && one.partner === box.place);
+      const finder = boxes.predictions.find((one) => one.kind === RIGHT && one.partner === box.place);
       return `Object: ${name}, ${words[box.kind]}${finder ? ` with a score of ${finder.score.toFixed(2)}, IoU ${finder.iou.toFixed(2)}` : ""}.`;
     }
     const words = box.kind === RIGHT ? "right" : box.kind === IGNORED ? "in a crowd region, counted neither way" : `error: ${KIND_NAMES[box.kind]}`;
@@ -37,8 +38,8 @@ function startViewer(model, drawing, scoreText) {
 
   function light(box) {
     control("viewer-info").textContent = box ? describe(box) : "Point at a box, or go to it with ↑ and ↓, to read what it is.";
-    for (const { kind, boxes } of panels) {
-      for (const node of boxes.querySelectorAll("rect")) {
+    for (const { kind, svg } of panels) {
+      for (const node of svg.querySelectorAll("rect")) {
         const same = (kind === "truth") === box?.isObject && Number(node.dataset.place) === box.place;
         const partner = (kind === "truth") !== box?.isObject && box?.partner >= 0 && Number(node.dataset.partner) === box.partner;
         node.classList.toggle("lit", Boolean(box && (same || partner)));
@@ -48,14 +49,13 @@ function startViewer(model, drawing, scoreText) {
 
   function drawBoxes(panel) {
     const { width, height } = model.size(image()), scale = panel.stage.clientWidth / width || 1;
-    const list = !shown[panel.kind] ? [] : panel.kind === "truth" ? model.objects(image()) : model.predictions(image());
-    panel.list = list;
-    panel.boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    panel.boxes.setAttribute("aria-label", panel.title.textContent);
+    const list = panel.list = shown[panel.kind] ? boxes[panel.kind] : [];
+    panel.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    panel.svg.setAttribute("aria-label", panel.title.textContent);
     const rects = list.map((box, place) => rectangle(box, place, panel));
     const texts = list.filter((box) => !drawing.isDim(box)).map((box) => label(box, 12.5 / scale, width));
     const shade = outlines(list, drawing)[0]; // below all boxes
-    panel.boxes.replaceChildren(shade, ...rects.reverse(), ...texts.reverse()); // the highest score on top
+    panel.svg.replaceChildren(shade, ...rects.reverse(), ...texts.reverse()); // the highest score on top
   }
 
   function rectangle(box, place, panel) {
@@ -78,11 +78,11 @@ function startViewer(model, drawing, scoreText) {
   }
 
   function step(direction) {
-    const panel = panels.find((one) => one.boxes.contains(document.activeElement)) ?? panels.find((one) => one.list.length && one.kind === "predictions") ?? panels[0];
+    const panel = panels.find((one) => one.svg.contains(document.activeElement)) ?? panels.find((one) => one.list.length && one.kind === "predictions") ?? panels[0];
     if (!panel.list.length) return;
-    const inside = panel.boxes.contains(document.activeElement);
+    const inside = panel.svg.contains(document.activeElement);
     const place = inside ? (focused[panel.kind] + direction + panel.list.length) % panel.list.length : focused[panel.kind] % panel.list.length;
-    const nodes = [...panel.boxes.querySelectorAll("rect")].reverse();
+    const nodes = [...panel.svg.querySelectorAll("rect")].reverse();
     nodes.forEach((node, other) => node.setAttribute("tabindex", other === place ? 0 : -1));
     nodes[place].focus();
   }
@@ -109,10 +109,10 @@ function startViewer(model, drawing, scoreText) {
 
   function zoomBy(factor, center) {
     const kept = document.activeElement?.closest?.("svg") ? document.activeElement.dataset : null;
-    const inside = panels.find((panel) => panel.boxes.contains(document.activeElement));
+    const inside = panels.find((panel) => panel.svg.contains(document.activeElement));
     zoom = Math.min(MAX_ZOOM, Math.max(1, zoom * factor));
     layOut(center);
-    const again = kept && inside?.boxes.querySelector(`rect[data-place="${kept.place}"]`);
+    const again = kept && inside?.svg.querySelector(`rect[data-place="${kept.place}"]`);
     if (!again) return;
     again.focus({ preventScroll: true });
     if (!center) again.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
@@ -137,6 +137,7 @@ function startViewer(model, drawing, scoreText) {
     const name = model.names[image()];
     control("viewer-name").textContent = order.length > 1 ? `${name} (${(opened + 1).toLocaleString("en")} of ${order.length.toLocaleString("en")})` : name;
     focused = { truth: 0, predictions: 0 };
+    boxes = { truth: model.objects(image()), predictions: model.predictions(image()) };
     for (const panel of panels) {
       panel.title.textContent = panel.kind === "truth" ? "Ground truth" : `Predictions ${scoreText()}`;
       panel.picture.src = model.picture(image());
