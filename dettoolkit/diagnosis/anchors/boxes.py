@@ -93,12 +93,12 @@ def transformed_boxes(cfg: CfgNode, records: RecordArray, indices: np.ndarray | 
     # labels carry the numbers of the boxes in the data set, so that everything else can be looked up afterwards
     numbers = torch.cat([torch.zeros(0, dtype=torch.int64), *(sample["labels"] for sample in found)])
     counts = torch.tensor([len(each) for each in boxes], dtype=torch.int64)
-    labels, areas = _columns(records)
+    labels, areas = _columns(records, numbers.numpy(), starts)
     return TransformedBoxes(
         torch.cat([torch.zeros(0, 4), *boxes]),
-        labels[numbers],
+        labels,
         torch.cat([torch.zeros(0, dtype=torch.bool), *(sample["ignore"] for sample in found)]),
-        areas[numbers],
+        areas,
         torch.repeat_interleave(torch.arange(len(found)), counts),
         torch.tensor([sample["boxes"].canvas_size for sample in found], dtype=torch.int64).reshape(-1, 2),
         torch.from_numpy(chosen.astype(np.int64)),
@@ -116,12 +116,18 @@ def _sample(records: RecordArray, index: int, starts: np.ndarray) -> Any:
     }
 
 
-def _columns(records: RecordArray) -> tuple[Tensor, Tensor]:
-    labels, areas = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
-    for record in records:
-        labels.append(torch.from_numpy(record.labels))
-        areas.append(torch.from_numpy(record.areas))
-    return torch.cat(labels), torch.cat(areas)
+def _columns(records: RecordArray, numbers: np.ndarray, starts: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return labels and areas of boxes by their number; the records of other images are not read."""
+    owners = np.searchsorted(starts, numbers, side="right") - 1
+    read, place = np.unique(owners, return_inverse=True)
+    ends = np.cumsum(records.num_boxes[read], dtype=np.int64)
+    rows = numbers - starts[owners] + (ends - records.num_boxes[read])[place]
+    labels, areas = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+    for index in read.tolist():
+        record = records[index]
+        labels.append(record.labels)
+        areas.append(record.areas)
+    return torch.from_numpy(np.concatenate(labels)[rows]), torch.from_numpy(np.concatenate(areas)[rows])
 
 
 class _BoxesAlone:

@@ -41,6 +41,20 @@ def test_boxes_are_those_after_the_resize_worked_by_hand() -> None:
 def test_a_part_of_the_images_is_looked_at_alone() -> None:
     found = transformed_boxes(config(), RECORDS, np.array([2]))
     assert (found.indices.tolist(), found.numbers.tolist(), found.boxes.tolist()) == ([2], [2], [[0, 0, 20, 10]])
+    assert (found.labels.tolist(), found.areas.tolist()) == ([1], [13.0])
+
+
+def test_the_records_of_other_images_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # of a million images, 300 are looked at where a training starts
+    read, original = [], RecordArray.__getitem__
+
+    def noting(self: RecordArray, index: int) -> Record:
+        read.append(index)
+        return original(self, index)
+
+    monkeypatch.setattr(RecordArray, "__getitem__", noting)
+    found = transformed_boxes(config(), RECORDS, np.array([0, 1]))
+    assert (found.labels.tolist(), set(read)) == ([2, 0], {0, 1})
 
 
 def test_a_flip_leaves_labels_in_their_order() -> None:
