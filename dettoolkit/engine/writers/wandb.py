@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,10 +10,14 @@ from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import MissingDependencyError
 from dettoolkit.registry import WRITERS
 
+_RUN_ID = ".wandb_run_id"
+
 
 @WRITERS.register()
 class WandbWriter:
     """A Weights & Biases run (extra ``wandb``), named after the run folder; a resumed training goes on with it.
+
+    The run folder keeps the run's id in ``.wandb_run_id``: folders elsewhere may have the same name.
 
     Args:
         folder: of the run (wired).
@@ -36,9 +41,13 @@ class WandbWriter:
 
     def open(self, trainer: Trainer) -> None:
         """Start the run, or go on with it."""
-        name = self.folder.name
+        name, file = self.folder.name, self.folder / _RUN_ID
+        if not trainer.iteration:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(uuid.uuid4().hex[:12], encoding="utf-8")
+        run_id = file.read_text(encoding="utf-8").strip() if file.is_file() else name  # of a run begun without the file
         self._run = self._wandb.init(
-            project=self.project, name=name, id=name, dir=str(self.folder), mode=self.mode, resume="allow"
+            project=self.project, name=name, id=run_id, dir=str(self.folder), mode=self.mode, resume="allow"
         )
 
     def write(self, trainer: Trainer, numbers: dict[str, float]) -> None:
