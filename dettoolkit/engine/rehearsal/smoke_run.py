@@ -6,7 +6,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,15 +13,15 @@ import torch
 from fvcore.common.config import CfgNode
 
 from dettoolkit.checkpoint import read
-from dettoolkit.data.loader import InferenceLoader
 from dettoolkit.engine.evaluating import DatasetEvaluation
 from dettoolkit.engine.hooks import Evaluation, MetricWriters
 from dettoolkit.engine.hooks.hook import Hook
+from dettoolkit.engine.rehearsal.first_batches import FirstBatches
 from dettoolkit.engine.rehearsal.rehearsing import rehearsing
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.engine.trainer import Trainer
 from dettoolkit.errors import DettoolkitError
-from dettoolkit.structures import Batch, Duration
+from dettoolkit.structures import Duration
 
 _WARMING = 3  # steps that are not counted: caches fill, workers start
 _FOR_STEPS = 0.7  # of the time; the rest is for evaluation, checkpoints and report
@@ -151,33 +150,6 @@ def _keep_to_the_folder(trainer: Trainer) -> None:
     for hook in trainer.hooks:
         if isinstance(hook, MetricWriters):
             hook.writers = [writer for writer in hook.writers if not getattr(writer, "is_elsewhere", False)]
-
-
-class FirstBatches:
-    """The first batches of a loader, and as many more as one whole image takes; ``seen`` and ``seconds`` tell of all passes.
-
-    Args:
-        loader: of a test set; its batches may be of several views of an image.
-        count: batches.
-    """
-
-    def __init__(self, loader: InferenceLoader, count: int) -> None:
-        self.dataset, self._loader, self._count = loader.dataset, loader, count
-        self.seen, self.seconds = 0.0, 0.0  # images, of which parts are seen too, and the time that was spent on them
-
-    def __iter__(self) -> Iterator[Batch]:
-        start, seen = time.perf_counter(), 0.0
-        for number, batch in enumerate(self._loader, start=1):
-            yield batch
-            seen += sum(1 / sample.get("num_views", 1) for sample in batch.samples)
-            if number >= self._count and seen > 0.999:  # views of an image follow each other: one image is whole
-                break
-        self.seen += seen
-        self.seconds += time.perf_counter() - start
-
-    def close(self) -> None:
-        """End the workers."""
-        self._loader.close()
 
 
 class _TimeLimit(Hook):

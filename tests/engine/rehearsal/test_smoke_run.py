@@ -3,21 +3,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from dettoolkit.config import load_config
 from dettoolkit.engine.rehearsal import SmokeRun, share_of_a_process, smoke_run
-from dettoolkit.engine.rehearsal.smoke_run import FirstBatches
 from dettoolkit.errors import ConfigError
-
-
-class _Loader(list[Any]):
-    """Batches, as of a data set."""
-
-    dataset = None
-
 
 SMALL = Path(__file__).parents[1] / "small.yaml"
 
@@ -87,16 +78,6 @@ def test_views_of_one_image_that_need_more_batches_are_looked_at_to_the_end() ->
     found = smoke_run(cfg, seconds=0.1)
     assert found.failure == ""
     assert found.evaluation is not None
-
-
-def test_images_are_counted_not_their_views() -> None:
-    def batches() -> list[Any]:
-        return [SimpleNamespace(samples=[{"num_views": 10}] * 3) for _ in range(40)]
-
-    first = FirstBatches(_Loader(batches()), 2)  # type: ignore[arg-type]
-    assert len(list(first)) == 4  # 12 views: the first image has ten
-    assert first.seen == pytest.approx(1.2)
-    assert len(list(FirstBatches(_Loader(batches()), 8))) == 8  # type: ignore[arg-type]
 
 
 def test_no_run_is_left_with_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
