@@ -80,12 +80,11 @@ def _weakest(data: ReportData) -> Sentence | None:
     """Return the class and the part of the objects with the lowest AP."""
     of_class, part = _weakest_class(data), _weakest_part(data)
     if of_class and part:
-        return Sentence(
-            f"The weakest class is {of_class}; of the parts of the objects, {part}.", "slices", "Parts of the objects"
-        )
+        text = f"The weakest class is {of_class}; the weakest part of the objects is {part}."
+        return Sentence(text, "slices", "Parts of the objects")
     if of_class:
         return Sentence(f"The weakest class is {of_class}.", "accuracy", "Accuracy by class")
-    return Sentence(f"Weak among the parts of the objects are {part}.", "slices", "Parts of the objects") if part else None
+    return Sentence(f"The weakest part of the objects is {part}.", "slices", "Parts of the objects") if part else None
 
 
 def _weakest_class(data: ReportData) -> str:
@@ -116,7 +115,7 @@ def _weakest_part(data: ReportData) -> str:
     best = max(_ap(part) for part in parts)
     if _ap(worst) >= _WORSE * best:
         return ""
-    return f"the {worst.num_truth:,} that are {worst.name} ({worst.meaning}), with {_ap(worst):.3f}"
+    return f"“{worst.name}” ({worst.meaning}; {_number(worst.num_truth, 'object')}) with an AP of {_ap(worst):.3f}"
 
 
 def _ap(part: Slice) -> float:

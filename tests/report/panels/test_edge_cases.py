@@ -136,4 +136,4 @@ def test_a_part_of_few_objects_is_not_called_the_weakest(full: ReportData, read_
         Slice("good", "", 33, 0.9, 0.9, 0.9),
     )
     page = read_page(replace(full, analysis=replace(full.analysis, slices={"size": parts})))
-    assert "the 30 that are poor (words), with 0.100" in page.texts["summary"]
+    assert "the weakest part of the objects is “poor” (words; 30 objects) with an AP of 0.100" in page.texts["summary"]
