@@ -66,8 +66,11 @@ def category_names(categories: Sequence[dict[str, Any]], path: Path) -> dict[int
 
 
 def ids_of(classes: Sequence[str], names: dict[int, str], path: Path) -> list[int]:
-    """Return the ids of the categories that ``CLASSES`` names."""
+    """Return the ids of the categories that ``CLASSES`` names, each once."""
     ids = {name: category_id for category_id, name in names.items()}
+    repeated = [name for index, name in enumerate(classes) if name in classes[:index]]
+    if repeated:
+        raise DataError(f"{path}: CLASSES names {repeated[0]!r} twice; expected each class once")
     for name in classes:
         if name not in ids:
             raise DataError(f"{path}: CLASSES names {name!r}.{did_you_mean(name, ids)} Its categories: {listed(ids)}.")

@@ -87,6 +87,7 @@ class CSVDataset(DetectionDataset):
         table = _table(path, image_root, columns, delimiter, known)
         class_names = sorted(known.labels) if names is None else names
         if not class_names:
+            faults.report()  # if rows are broken, that is why
             raise DataError(f"{path}: no row names a class; without CLASSES and CLASSES_FILE they are taken from the rows")
         label_of = [class_names.index(class_name) for class_name in known.labels]
         entries = table.entries(label_of, faults, in_shares=units == "shares")

@@ -272,6 +272,8 @@ def test_missing_files_and_folders_name_the_nearest(tmp_path: Path) -> None:
         COCODataset("sett.json", root=str(tmp_path))
     with pytest.raises(DataError, match=r"pictures: no such folder of images\. .*relative to DATASETS\.ROOT"):
         COCODataset("set.json", "pictures", root=str(tmp_path))
+    with pytest.raises(DataError, match=r"CLASSES names 'cat' twice; expected each class once"):
+        COCODataset("set.json", root=str(tmp_path), classes=["cat", "dog", "cat"])
     with pytest.raises(DataError, match=r"CLASSES names 'catt'\. Did you mean 'cat'\? Its categories: dog, cat"):
         COCODataset("set.json", classes=["catt"], root=str(tmp_path))
 

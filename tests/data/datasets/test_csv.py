@@ -198,6 +198,14 @@ def test_lines_are_counted_in_the_file_and_not_in_rows(folder: Path) -> None:
         (b"\xef\xbb\xbf\r\n\r\n", {}, r"boxes\.csv: is empty"),
         (b"path,x1,y1,x2,y2,class\n", {}, r"no row names a class"),
         (b"a.png,,,,,\n", {}, r"no row names a class"),
+        # where all rows are broken, that is why
+        (
+            b"path,x1,y1,x2,y2,class\na.png,1,2,5,7,cat,0.9\n",
+            {},
+            r"rows of another length .*\n.*boxes\.csv:2: 7 cells instead of 6",
+        ),
+        (b"a.png,1,2,5,7,\n", {}, r"boxes without a class: 1"),
+        (b"a.png,1,2,5,7,\n", {"on_bad": "drop"}, r"no row names a class"),
         (
             b"path,x1,y1,x2,class\n",
             {},
