@@ -67,7 +67,8 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
 
     Raises:
         DataError: it is an array of other than two or three dimensions, or its values are no numbers.
-        MissingDependencyError: it is a TIFF file and tifffile is not installed.
+        MissingDependencyError: it is a TIFF file and tifffile is not installed, or imagecodecs is not and it is compressed in a
+            way that asks for that.
     """
     file.seek(0)
     start = file.read(8)
@@ -75,7 +76,7 @@ def read_array(file: IO[bytes]) -> NDArray[Any]:
     if start.startswith(_TIFF):
         with _tifffile().TiffFile(file) as tiff:
             axis = _channel_axis_of_tiff(tiff)
-            array = tiff.series[0].asarray()
+            array = _decoded(tiff)
     else:
         axis = _channel_axis(_npy_shape(file))
         file.seek(0)
@@ -121,6 +122,19 @@ def _channel_axis_of_tiff(tiff: Any) -> int | None:
     if len(others) > 1:
         raise DataError(f"expected a TIFF file of pages or of samples, got both: axes {axes} of {list(tiff.series[0].shape)}")
     return others[0] if others else None
+
+
+def _decoded(tiff: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(tiff.series[0].asarray())
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        compression = tiff.series[0].keyframe.compression.name
+        raise MissingDependencyError(
+            f"a TIFF image of more than four samples a pixel, or of 16-bit colour, is compressed by {compression}, which needs "
+            "imagecodecs: pip install imagecodecs"
+        ) from error
 
 
 def _tifffile() -> Any:

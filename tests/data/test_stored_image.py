@@ -212,6 +212,18 @@ def test_the_extra_is_named_where_tifffile_is_missing(tmp_path: Path, monkeypatc
         read_stored(tmp_path / "a.tif")
 
 
+def test_the_package_is_named_that_a_compressed_tiff_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="the extra tiff is not installed")
+    cv2.imwrite(str(tmp_path / "a.tif"), FIVE[:, :, :3].astype(np.uint16))  # by LZW, where nothing is said
+
+    def asarray(self: Any) -> None:
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")  # as where that is not installed
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", asarray)
+    with pytest.raises(MissingDependencyError, match=r"is compressed by LZW, which needs imagecodecs: pip install imagecodecs"):
+        read_stored(tmp_path / "a.tif")
+
+
 def test_read_image_says_what_an_array_lacks(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", FIVE)
 
