@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.loader import InferenceLoader
 from dettoolkit.distributed import broadcast_object, gather_objects, is_main_process, sum_over_processes, world_size
+from dettoolkit.engine.evaluation_time import DATA, DETECTIONS, LOSSES, NETWORK, clocked, evaluation_time
 from dettoolkit.engine.precision import autocast
 from dettoolkit.engine.run_folder import RunFolder
-from dettoolkit.engine.step_clock import REST, StepClock
+from dettoolkit.engine.step_clock import StepClock
 from dettoolkit.evaluation import Evaluator, Results, flatten, format_results
 from dettoolkit.evaluation.analysis import FocalDistribution, FocalDistributionCollector, Wish
 from dettoolkit.inference.merging import ViewMerger
@@ -27,7 +28,6 @@ from dettoolkit.structures import Annotations, Batch, Detections, EvaluatedImage
 logger = logging.getLogger(__name__)
 
 _MAX_EXAMPLES = 5000  # what the gallery of a report shows
-_DATA, _NETWORK, _LOSSES, _DETECTIONS, _EVALUATORS = "waiting for data", "network", "losses", "detections", "evaluators"
 
 
 @dataclass
@@ -103,18 +103,18 @@ class DatasetEvaluation:
         every = 0 if any(hasattr(one, "collected") for one in self.evaluators) else -(-len(self.dataset) // _MAX_EXAMPLES)
         seen, clock = 0, StepClock(device)
         clock.start()
-        for batch in _clocked(self.loader, clock, _DATA):
-            with clock.part(_NETWORK), autocast(device, self.amp):
+        for batch in clocked(self.loader, clock, DATA):
+            with clock.part(NETWORK), autocast(device, self.amp):
                 moved = batch.to(device)
                 predictions = model.predictions(moved.images, moved.image_sizes)
             plain = [row for row, sample in enumerate(batch.samples) if _is_plain(sample)]
             if self.with_loss and plain:
-                with clock.part(_LOSSES):
+                with clock.part(LOSSES):
                     output = model.losses(*_rows(predictions, moved.targets, plain))
                 for name, value in output.losses.items():
                     sums[name] = sums.get(name, 0) + value.cpu().double()
                 positives += output.metrics["num_positives"].cpu().double()
-            with clock.part(_DETECTIONS):
+            with clock.part(DETECTIONS):
                 samples, detections = batch.samples, to_original(batch, model.detections(predictions, moved.image_sizes))
                 if self.merger is not None:
                     samples, detections = self.merger.completed(samples, detections)
@@ -124,33 +124,8 @@ class DatasetEvaluation:
                 if every and seen % every == 0:
                     examples.append(_example(sample, found))
                 seen += 1
-        self.time = _time(self.name, device, seen, clock.stop())
+        self.time = evaluation_time(self.name, device, seen, clock.stop())
         return sums, positives, examples
-
-
-def _clocked(batches: Iterable[Batch], clock: StepClock, part: str) -> Iterator[Batch]:
-    """Yield the batches; the time until each is there counts to the part."""
-    with clock.part(part):
-        iterator = iter(batches)  # starts the workers
-    while True:
-        with clock.part(part):
-            batch = next(iterator, None)
-        if batch is None:
-            return
-        yield batch
-
-
-def _time(dataset: str, device: torch.device, num_images: int, seconds: dict[str, float]) -> EvaluationTime:
-    seconds = dict(seconds)
-    seconds[_EVALUATORS] = seconds.pop(REST, 0.0)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(device)
-    order = (_DATA, _NETWORK, _LOSSES, _DETECTIONS, _EVALUATORS)
-    return EvaluationTime(dataset, name, num_images, {part: seconds[part] for part in order if part in seconds})
-
-
-def _processor(device: torch.device) -> str:
-    count = torch.get_num_threads()
-    return f"{device.type}, {count} thread{'s' if count > 1 else ''}"
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from dettoolkit.evaluation.analysis import Calibration, ReliabilityCurve
 from dettoolkit.evaluation.analysis.calibration import TEMPERATURES
 from dettoolkit.report.charts import Chart
 from dettoolkit.report.grid import Grid, Row, metric
+from dettoolkit.visualization.column_chart import column_chart
 from dettoolkit.visualization.palette import class_color, hex_color
-from dettoolkit.visualization.plots import Series, column_chart, line_chart, tick_label
+from dettoolkit.visualization.plots import Series, line_chart, tick_label
 
 _BELIEVABLE = 0.03  # an error of calibration that is not worth a step of its own
 _WORTHWHILE = 0.5  # of the error: what a temperature must take away to be recommended

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from dettoolkit.visualization.plots import Series, column_chart, line_chart, tick_label, ticks
+from dettoolkit.visualization.plots import Series, line_chart, tick_label, ticks
 
 
 def _moves(svg: str) -> list[str]:
@@ -80,12 +80,3 @@ def test_marks_stand_where_their_numbers_are_and_a_line_to_compare_with_is_dashe
     assert '<circle class="mark" cx="244.0" cy="169.5"' in svg
     assert "stroke-dasharray" in svg
     assert "stroke-dasharray" not in line_chart([Series("a", [0, 1], [0, 1], "#123456")], "x", "y")
-
-
-def test_columns_reach_from_edge_to_edge_as_high_as_their_numbers() -> None:
-    svg = column_chart([0, 0.5, 1], [2, 0], ["<two>", "none"], "x", "y", {0: "0", 4: "four"})
-    # half as high as the highest tick: 222 - 105; a unit of space on both sides
-    assert re.findall(r'<path d="(M61[^"]*)"', svg) == ["M61.0 222.0V117.0H243.0V222.0Z"]
-    assert "&lt;two&gt;" in svg
-    assert svg.count("<title>") == 1  # what has no height is not drawn
-    assert ">four</text>" in svg
