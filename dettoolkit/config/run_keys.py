@@ -100,7 +100,7 @@ _TEST_VIEWS = Section(
         "TILE_SIZE": Value(
             Annotated[tuple[_Count, _Count], "[height, width]"] | _Count | None,
             None,
-            "Larger images are cut into tiles of this side, or [height, width], in pixels of the original image; null: no tiles.",
+            "Larger images are cut into tiles of this side, or [height, width], in pixels of the original image; null: none.",
         ),
         "TILE_OVERLAP": Value(
             Annotated[float, Ge(0), Lt(1)], 0.2, "The share of a tile that its neighbour shows too, at least."
