@@ -49,7 +49,7 @@ class Summary:
 
 def summarise(data: ReportData, tables: Sequence[Table]) -> Summary:
     """Return the summary."""
-    told = [_dearest_error(data.analysis), _weakest(data), _warning(data)]
+    told = [_exactness(data, tables), _dearest_error(data.analysis), _weakest(data), _warning(data)]
     scope = ""
     if data.analysis is not None:
         objects = sum(curve.num_truth for curve in data.analysis.curves)
@@ -59,6 +59,22 @@ def summarise(data: ReportData, tables: Sequence[Table]) -> Summary:
             f"of {_number(len(data.analysis.class_names), 'class', 'classes')}."
         )
     return Summary(tables[0] if tables else None, scope, [sentence for sentence in told if sentence is not None])
+
+
+def _exactness(data: ReportData, tables: Sequence[Table]) -> Sentence | None:
+    """Return that boxes are found and not exact, where that costs more than any error at an IoU of 0.5, which cannot see it."""
+    numbers = {name: value for name, (_, value) in tables[0].headline.items()} if tables else {}
+    values = [numbers.get(name) for name in ("AP", "AP50", "AP75")]
+    if data.analysis is None or any(value is None for value in values):
+        return None
+    ap, ap50, ap75 = (float(value or 0) for value in values)
+    if ap50 - ap <= max(float(data.analysis.error_costs.ap_costs.max()), 1 - ap50):
+        return None
+    text = (
+        f"Most of what the AP lacks is exactness of the boxes: it is {ap50:.3f} where an IoU of 0.5 is enough, "
+        f"{ap75:.3f} at 0.75, and {ap:.3f} in the mean of 0.5 to 0.95."
+    )
+    return Sentence(text, "slices", "Parts of the objects")
 
 
 def _dearest_error(analysis: DetectionAnalysis | None) -> Sentence | None:

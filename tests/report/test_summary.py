@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from dettoolkit.evaluation.analysis import analyse
 from dettoolkit.report import AnchorData, FindingsData, ReportData
 from dettoolkit.report.scores import wish_in_words
 from dettoolkit.report.summary import summarise
-from dettoolkit.structures import Finding
+from dettoolkit.report.tables import make_tables
+from dettoolkit.structures import Annotations, Detections, EvaluatedImage, Finding
 
 
 def _texts(**fields: Any) -> list[str]:
@@ -52,3 +56,29 @@ def test_wishes_are_put_into_words() -> None:
     assert wish_in_words("precision>=0.9") == "a precision of at least 0.9 and then the highest recall"
     assert wish_in_words("recall>=0.8") == "a recall of at least 0.8 and then the highest precision"
     assert wish_in_words("cost=1:5") == "the lowest cost, where a false alarm costs 1 and a missed object 5"
+
+
+def _analysed(shift: float) -> Any:
+    """One object in each of six images, found with a box that is moved by some of its 10 pixels of width."""
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    truth = Annotations(boxes, torch.tensor([0]), torch.tensor([False]))
+    found = Detections(boxes + torch.tensor([shift, 0.0, shift, 0.0]), torch.tensor([0.9]), torch.tensor([0]))
+    return analyse([EvaluatedImage(index, f"{index}.jpg", (20, 30), truth, found) for index in range(6)], ["cat", "dog"])
+
+
+def test_that_boxes_are_not_exact_is_told_where_it_costs_most() -> None:
+    # moved by 2 of 10 pixels: IoU 8 / 12, right at the thresholds 0.5 to 0.65, four of ten
+    results = {"set": {"bbox": {"AP": 0.4, "AP50": 1.0, "AP75": 0.0}}}
+    data = ReportData("run", ["cat", "dog"], results=results, analysis=_analysed(2.0))
+    first = summarise(data, make_tables(results, {}, ["cat", "dog"])).sentences[0]
+    assert first.text == (
+        "Most of what the AP lacks is exactness of the boxes: it is 1.000 where an IoU of 0.5 is enough, 0.000 at 0.75, "
+        "and 0.400 in the mean of 0.5 to 0.95."
+    )
+
+
+def test_exactness_is_no_matter_where_other_errors_cost_more() -> None:
+    # moved by 4 of 10 pixels: IoU 6 / 14, so that nothing is right at 0.5
+    results = {"set": {"bbox": {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}}}
+    data = ReportData("run", ["cat", "dog"], results=results, analysis=_analysed(4.0))
+    assert "localisation" in summarise(data, make_tables(results, {}, ["cat", "dog"])).sentences[0].text
