@@ -52,6 +52,12 @@ def all_images(evaluation: DatasetEvaluation) -> list[EvaluatedImage] | None:
     return evaluated_images(evaluator.collected(), lambda id: dataset.records[dataset.index_of(id)].file_name)
 
 
+def _max_detections(evaluation: DatasetEvaluation) -> int:
+    """Return the limit of detections an image and class that AP is taken with; 100, COCO's, where no evaluator says one."""
+    limits = [one.max_detections[-1] for one in evaluation.evaluators if hasattr(one, "max_detections")]
+    return limits[0] if limits else 100
+
+
 def measure_thresholds(evaluations: Sequence[DatasetEvaluation]) -> ScoreThresholds | None:
     """Return the score thresholds that the wish leads to on the first data set, and log them; None without a wish.
 
@@ -66,7 +72,7 @@ def measure_thresholds(evaluations: Sequence[DatasetEvaluation]) -> ScoreThresho
             logger.warning("EVALUATION.THRESHOLDS: no evaluator keeps the detections, as CocoEvaluator does: nothing chosen")
         return None
     info = first.dataset.info
-    curves = score_curves(match_detections(images, info.num_classes, (0.5,)))
+    curves = score_curves(match_detections(images, info.num_classes, (0.5,), _max_detections(first)))
     thresholds, points = score_thresholds(curves, info.class_names, wish, info.name)
     logger.info("score thresholds for %s on %s:\n%s", wish, info.name, threshold_table(info.class_names, points))
     return thresholds
@@ -117,13 +123,13 @@ def write_analyses(folder: Path, evaluations: Sequence[DatasetEvaluation]) -> di
         images = all_images(evaluation)
         if images is None:
             continue
-        info = evaluation.dataset.info
-        analysis = analyse(images, info.class_names, evaluation.wish, info.name)
+        info, limit = evaluation.dataset.info, _max_detections(evaluation)
+        analysis = analyse(images, info.class_names, evaluation.wish, info.name, limit)
         path = RunFolder(folder).inference(info.name) / "analysis.json"
         text = json.dumps(analysis.to_dict(), ensure_ascii=False, allow_nan=False)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON's own way for names that are no UTF-8
         logger.info("analysis: %s", path)
-        matched = match_detections(images, info.num_classes)
+        matched = match_detections(images, info.num_classes, max_detections=limit)
         insights[info.name] = Insight(images, analysis, _intervals(matched), _calibration(matched))
     return insights
 

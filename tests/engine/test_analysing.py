@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dettoolkit.config import load_config
 from dettoolkit.data import build_dataset
 from dettoolkit.data.loader import build_test_loader
 from dettoolkit.engine import evaluate, train
-from dettoolkit.engine.analysing import all_images, measure_thresholds
+from dettoolkit.engine.analysing import all_images, measure_thresholds, write_analyses
 from dettoolkit.engine.checkpointing import Checkpointer
 from dettoolkit.engine.evaluating import DatasetEvaluation
 from dettoolkit.engine.run_folder import RunFolder
@@ -51,7 +52,7 @@ class Oracle(nn.Module):
         return found
 
 
-def evaluated(evaluator: type, wish: str | None) -> DatasetEvaluation:
+def evaluated(evaluator: Callable[..., Any], wish: str | None) -> DatasetEvaluation:
     """Return an evaluation of an oracle."""
     cfg = load_config("tiny.yaml", ["DATASETS.TEST_TRANSFORMS", "[]"])
     dataset = build_dataset(cfg, cfg.DATASETS.TEST[0])
@@ -148,3 +149,14 @@ def test_a_wish_that_is_none_is_told_with_its_key(small_config: SmallConfig) -> 
         small_config("EVALUATION.THRESHOLDS", "best")
     with pytest.raises(ConfigError, match=r"EVALUATION\.THRESHOLDS: expected a precision above 0 and at most 1"):
         train(small_config("EVALUATION.THRESHOLDS", "precision>=2"))
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_the_analysis_counts_as_many_detections_as_ap_does(limit: int, tmp_path: Path) -> None:
+    evaluation = evaluated(partial(CocoEvaluator, max_detections=(limit,)), "recall>=0.01")
+    (insight,) = write_analyses(tmp_path, [evaluation]).values()
+    truth = [evaluation.dataset[index]["original"].labels.tolist() for index in range(len(evaluation.dataset))]
+    # the oracle's best detection of a class is right, and is all that a limit of one leaves
+    found = sum(min(limit, labels.count(label)) for labels in truth for label in set(labels))
+    assert sum(point.true_positives for point in insight.analysis.operating_points) == found
+    assert limit == 100 or found < sum(map(len, truth))

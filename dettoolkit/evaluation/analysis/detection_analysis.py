@@ -77,7 +77,11 @@ class DetectionAnalysis:
 
 
 def analyse(
-    images: Sequence[EvaluatedImage], class_names: Sequence[str], wish: Wish | None = None, dataset: str = ""
+    images: Sequence[EvaluatedImage],
+    class_names: Sequence[str],
+    wish: Wish | None = None,
+    dataset: str = "",
+    max_detections: int = 100,
 ) -> DetectionAnalysis:
     """Look at the detections of a data set in every way.
 
@@ -86,12 +90,13 @@ def analyse(
         class_names: K names; label k is ``class_names[k]``.
         wish: what score thresholds are chosen for; None: the best F1.
         dataset: its name.
+        max_detections: limit of detections an image and class that count, as in AP.
 
     Raises:
         EvaluationError: a label is not 0..K-1.
     """
     names = tuple(class_names)
-    matched = match_detections(images, len(names), (IOU_THRESHOLD,))
+    matched = match_detections(images, len(names), (IOU_THRESHOLD,), max_detections)
     curves = score_curves(matched)
     thresholds, points = score_thresholds(curves, names, wish or Wish("best_f1"), dataset)
     by_label = thresholds.of_labels(names).tolist()
@@ -106,7 +111,7 @@ def analyse(
         errors=errors,
         error_costs=cost_errors(matched, errors),
         confusion=confusion_matrix(images, by_label, IOU_THRESHOLD),
-        slices=slice_precision(images, len(names)),
+        slices=slice_precision(images, len(names), max_detections),
         label_suspects=find_label_suspects(images, names),
         image_scores=rank_images(images, matched, errors, names, by_label),
     )
