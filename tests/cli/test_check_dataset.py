@@ -103,6 +103,35 @@ def test_a_page_shows_the_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(Path("page/findings.json").read_text())["clean"] is False
 
 
+def test_nothing_outside_of_the_folder_of_images_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(SOUND)
+    Path("images").mkdir()
+    for number in (1, 2):
+        Path(f"{number}.png").rename(f"images/{number}.png")
+    secret, picture = tmp_path / "secret.txt", tmp_path / "picture.png"
+    secret.write_text("TOPSECRET-MARKER")
+    Image.linear_gradient("L").convert("RGB").save(picture)
+    names = [str(secret), "../secret.txt", "a/../../secret.txt", "..\\secret.txt", str(picture), "../picture.png"]
+    content = json.loads(Path("set.json").read_text())
+    for number, name in enumerate(names, 10):
+        content["images"].append({"id": number, "file_name": name, "width": 256, "height": 256})
+        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": [1, 2, 90, 80]})
+    content["annotations"].append(NO_AREA)
+    Path("set.json").write_text(json.dumps(content))
+
+    more = ["DATASETS.CATALOG.mine.IMAGES", "images"]
+    assert check("--output", "page", "--fix", "mended", "--json", "check.json", *more) == 1
+
+    page = Path("page/index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 1  # image 2, with its broken box
+    assert page.count("leads out of the folder of the images; it was not opened</p>") >= len(names)
+    written = [file for folder in ("page", "mended") for file in Path(folder).rglob("*") if file.is_file()]
+    texts = [file.read_bytes() for file in [*written, Path("check.json")]]
+    texts.append(capsys.readouterr().out.encode())
+    assert not [text for text in texts if b"TOPSECRET" in text or picture.read_bytes() in text]
+    assert sorted(file.name for file in written if file.suffix == ".png") == ["1.png", "2.png"]
+
+
 def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     write([*SOUND, NO_AREA])
     assert check("--fix", "mended") == 1

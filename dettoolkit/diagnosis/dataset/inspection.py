@@ -16,7 +16,9 @@ from dettoolkit.data import build_dataset
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.datasets.entries import Entry
 from dettoolkit.data.datasets.faults import observed_by
+from dettoolkit.data.datasets.paths import leaves_folder
 from dettoolkit.data.image_form import as_shown
+from dettoolkit.errors import DataError
 from dettoolkit.structures import DatasetInfo, FindingExample
 
 Use = Literal["train", "test"]
@@ -104,11 +106,14 @@ class InspectedSet:
         """Return an image as uint8 RGB ``[3, H, W]``, whether or not it fits its annotations.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read, or its name leads out of the folder of the images: then nothing is opened.
         """
+        image = self.images[index]
         if self.image_root is None:
-            return self.dataset.read_image(self.images[index].image_id)
-        return as_shown(self.dataset.form.read(self.image_root / self.images[index].file_name))
+            return self.dataset.read_image(image.image_id)
+        if leaves_folder(image.file_name):  # pages are passed on, and must not show what else the computer holds
+            raise DataError(f"{image.file_name!r} leads out of the folder of the images; it was not opened")
+        return as_shown(self.dataset.form.read(self.image_root / image.file_name))
 
     def pixel_corners(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return ``[B, 4]`` corners in pixels and ``[B, 2]`` (height, width); NaN and 0 where shares are of an unknown size."""
