@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dettoolkit.cli.output_folder import claim_folder
     from dettoolkit.config import load_config
     from dettoolkit.diagnosis.dataset import as_data, as_text, check_datasets
-    from dettoolkit.diagnosis.dataset.mending import write_mended_copy
+    from dettoolkit.diagnosis.dataset.mending import left_as_they_are, write_mended_copy
     from dettoolkit.report.findings_page import write_findings_page
 
     cfg = load_config(arguments.config_file, arguments.overrides)
@@ -75,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"the page with pictures is {page}")
     if mended is not None:
         changes = write_mended_copy(check, cfg, mended)
-        print(
-            f"{len(changes)} changes, listed in {mended / 'changes.txt'}; the mended copy's config is {mended / 'config.yaml'}"
-        )
+        number = f"{len(changes)} change{'s' * (len(changes) != 1)}"
+        print(f"{number}, listed in {mended / 'changes.txt'}; the mended copy's config is {mended / 'config.yaml'}")
+        print("".join(f"{line}\n" for line in left_as_they_are(check)), end="")
     return 0 if check.is_clean else _FOUND
 
 

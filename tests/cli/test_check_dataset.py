@@ -135,7 +135,7 @@ def test_nothing_outside_of_the_folder_of_images_is_opened(tmp_path: Path, capsy
 def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     write([*SOUND, NO_AREA])
     assert check("--fix", "mended") == 1
-    assert "1 changes, listed in mended/changes.txt" in capsys.readouterr().out
+    assert "1 change, listed in mended/changes.txt" in capsys.readouterr().out
     assert "removed: of zero or negative size" in Path("mended/changes.txt").read_text()
     assert run_command("check-dataset", ["--config-file", "mended/config.yaml", "--workers", "0"]) == 0
 

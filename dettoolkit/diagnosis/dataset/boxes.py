@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dettoolkit.data.datasets.entries import BOX_FAULTS, judged_boxes
 from dettoolkit.diagnosis.dataset.inspection import BoxTable, InspectedSet
 from dettoolkit.diagnosis.dataset.kinds import found
+from dettoolkit.diagnosis.dataset.readings import OUTSIDE_IMAGE, corners_as_meant, is_displaced
 from dettoolkit.structures import Finding
 
 _KINDS = {
@@ -26,15 +27,21 @@ LARGEST_OVERLAP = 0.95  # IoU from which boxes are the same however many pixels 
 
 
 def broken_boxes(inspected: InspectedSet) -> Iterator[Finding]:
-    """Yield boxes without area, outside of their image or with numbers that are not finite: what training refuses."""
+    """Yield boxes without area, outside of their image or with numbers that are not finite: what training refuses.
+
+    Boxes that are sound as soon as the set is read in the way that it is meant are not among them: the reading is told.
+    """
     corners, sizes = inspected.pixel_corners()
+    meant = corners_as_meant(inspected)[0]
     known = (sizes > 0).all(axis=1) | ~np.isfinite(inspected.boxes.corners).all(axis=1)
-    kinds = np.where(known, judged_boxes(corners, sizes)[1], 0)
+    kinds = np.where(known & (judged_boxes(meant, sizes)[1] > 0), judged_boxes(corners, sizes)[1], 0)
+    displaced = is_displaced(meant, sizes)
     for number, words in BOX_FAULTS.items():
+        kind = "boxes-displaced" if number == OUTSIDE_IMAGE and displaced else _KINDS[words]
         indices = np.flatnonzero(kinds == number)
         worst = indices[np.argsort(-_overhang(corners[indices], sizes[indices]), kind="stable")].tolist()
         examples = (inspected.box_example(index, corners, _in_image(sizes[index])) for index in worst)
-        yield from found(_KINDS[words], len(indices), examples)
+        yield from found(kind, len(indices), examples)
 
 
 def duplicate_boxes(inspected: InspectedSet) -> Iterator[Finding]:

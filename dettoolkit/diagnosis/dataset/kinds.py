@@ -28,22 +28,33 @@ KINDS = {
     "xywh-read-as-xyxy": Kind(
         "error",
         "boxes that are x, y, width, height where two corners are expected",
-        "Convert the annotations to the format that the data set's class reads.",
+        "Convert the annotations to the format that the data set's class reads (--fix does).",
     ),
     "xyxy-read-as-xywh": Kind(
         "error",
         "boxes that are two corners where x, y, width, height are expected",
-        "Convert the annotations: width = x2 - x1, height = y2 - y1.",
+        "Convert the annotations: width = x2 - x1, height = y2 - y1 (--fix does).",
+    ),
+    "centre-read-as-corner": Kind(
+        "error",
+        "boxes that are given by their centre where the left upper corner is expected",
+        "Convert the annotations: x = centre x - width / 2, y = centre y - height / 2 (--fix does, for all boxes of the set).",
     ),
     "normalised-coordinates": Kind(
         "error",
         "boxes in shares of the image where pixels are expected",
-        "Multiply x by the image's width and y by its height.",
+        "Multiply x by the image's width and y by its height (--fix does).",
     ),
     "pixels-read-as-shares": Kind(
         "error",
         "boxes in pixels where shares of the image are expected",
-        "Divide x by the image's width and y by its height.",
+        "Divide x by the image's width and y by its height (--fix does).",
+    ),
+    "boxes-displaced": Kind(
+        "error",
+        "boxes outside the image in data sets where more than a quarter of all are",
+        "Not single boxes are wrong but how all were written: look for a shift, another size of the images or another format. "
+        "--fix leaves them as they are.",
     ),
     "missing-image": Kind("error", "image files that are not there", "Correct the names or the folder of the images."),
     "unreadable-image": Kind("error", "files that are no readable image", _MEND),
@@ -68,7 +79,12 @@ KINDS = {
     ),
     "boxes-not-finite": Kind("error", "boxes with a number that is not finite", _MEND),
     "boxes-without-area": Kind("error", "boxes of zero or negative size", _MEND),
-    "boxes-outside-image": Kind("error", "boxes that leave the image by more than 2 pixels", _MEND),
+    "boxes-outside-image": Kind(
+        "error",
+        "boxes that leave the image by more than 2 pixels",
+        "Look whether the boxes are those of this image. --fix cuts them off at its edge, however far they leave it, and "
+        "removes those of which less than a pixel is left.",
+    ),
     "duplicate-image-ids": Kind("error", "image ids that stand twice", "Give each image an id of its own."),
     "duplicate-annotation-ids": Kind("error", "annotation ids that stand twice", "Number the annotations anew (--fix does)."),
     "unknown-category": Kind(

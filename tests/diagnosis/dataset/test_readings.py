@@ -7,8 +7,9 @@ import pytest
 
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.data.records import Record
+from dettoolkit.diagnosis.dataset.boxes import broken_boxes
 from dettoolkit.diagnosis.dataset.inspection import InspectedImage, InspectedSet, from_records
-from dettoolkit.diagnosis.dataset.readings import better_reading, reading_findings
+from dettoolkit.diagnosis.dataset.readings import better_reading, corners_as_meant, reading_findings
 from dettoolkit.structures import DatasetInfo
 
 SIZE = (480, 640)
@@ -78,3 +79,35 @@ def test_a_few_boxes_of_one_image_in_shares_are_told_among_many() -> None:
 def test_few_boxes_say_nothing() -> None:
     boxes = sound_boxes(4)
     assert kind(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)) is None
+
+
+def centres(boxes: np.ndarray) -> np.ndarray:
+    """Return what is read as corners where centre and size are written for a corner and size."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes + np.tile(sides / 2, 2)  # written (x + w / 2, y + h / 2, w, h), read (those, those + (w, h))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_centres_are_told_from_corners(seed: int) -> None:
+    boxes = sound_boxes(200, seed)
+    (finding,) = reading_findings(inspected(centres(boxes)))
+    assert finding.kind == "centre-read-as-corner"
+    meant, read_anew, _ = corners_as_meant(inspected(centres(boxes)))
+    assert np.allclose(meant, boxes)
+    assert len(read_anew) == 200  # those that fit either way too
+    assert list(broken_boxes(inspected(centres(boxes)))) == []  # told once
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift"), [(1.2, (0, 0)), (2.0, (0, 0)), (1.0, (60, 60)), (1.0, (-60, -60)), (1.0, (150, 0)), (0.8, (200, 200))]
+)
+def test_a_shift_or_another_scale_is_no_centre(factor: float, shift: tuple[int, int]) -> None:
+    boxes = sound_boxes(200) * factor + np.array(shift * 2)
+    assert kind(boxes) is None
+
+
+def test_many_boxes_outside_that_nothing_explains_are_a_fault_of_all() -> None:
+    boxes = sound_boxes(200)
+    assert [finding.kind for finding in broken_boxes(inspected(boxes * 2))] == ["boxes-displaced"]
+    boxes[:20, 2] += 700
+    assert [(finding.kind, finding.count) for finding in broken_boxes(inspected(boxes))] == [("boxes-outside-image", 20)]

@@ -12,7 +12,7 @@ from dettoolkit.diagnosis.dataset.boxes import duplicate_pairs
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet
 from dettoolkit.diagnosis.dataset.mending.changes import Change
 from dettoolkit.diagnosis.dataset.mending.images import SetPlan
-from dettoolkit.diagnosis.dataset.readings import better_reading
+from dettoolkit.diagnosis.dataset.readings import OUTSIDE_IMAGE, corners_as_meant, is_displaced
 
 _SMALLEST_REST = 1.0  # pixels of each side that must be left of a box that is clipped
 
@@ -35,7 +35,10 @@ class MendedBoxes:
 
 
 def mended_boxes(inspected: InspectedSet, plan: SetPlan) -> MendedBoxes:
-    """Move, clip and remove the boxes of a set as its images ask for; what is done is added to ``plan.changes``."""
+    """Move, clip and remove the boxes of a set as its images ask for; what is done is added to ``plan.changes``.
+
+    Boxes outside of their images stay as they are where so many are that clipping would hide what is wrong with all.
+    """
     table = inspected.boxes
     owners = plan.owners[table.images]
     corners = _moved(inspected, plan, _read_anew(inspected, plan))
@@ -68,17 +71,9 @@ def turned_boxes(corners: NDArray[np.float64], stored_size: tuple[int, int], ori
 
 def _read_anew(inspected: InspectedSet, plan: SetPlan) -> NDArray[np.float64]:
     """Return corners in pixels, read in the way that they are meant."""
-    corners, sizes = inspected.pixel_corners()
-    better = better_reading(inspected)
-    if better is None:
-        return corners
-    reading, speaking = better
-    chosen = speaking
-    if reading.speaks_for_it is None:  # all are meant so, those that fit as they are read now too
-        chosen = np.flatnonzero(inspected.boxes_in_shares() == reading.of_shares)
-    corners[chosen] = reading.anew(corners[chosen], sizes[chosen, ::-1].astype(np.float64))
+    corners, chosen, kind = corners_as_meant(inspected)
     for index, number in zip(*np.unique(inspected.boxes.images[chosen], return_counts=True), strict=True):
-        _tell(inspected, plan, int(index), f"{number} boxes read anew ({reading.kind})")
+        _tell(inspected, plan, int(index), f"{number} boxes read anew ({kind})")
     return corners
 
 
@@ -95,7 +90,10 @@ def _moved(inspected: InspectedSet, plan: SetPlan, corners: NDArray[np.float64])
 
 def _mend_broken(inspected: InspectedSet, plan: SetPlan, mended: MendedBoxes, sizes: NDArray[np.int64]) -> None:
     clipped, kinds = judged_boxes(mended.corners, sizes)
-    for index in np.flatnonzero((kinds > 0) & mended.kept).tolist():
+    to_mend = (kinds > 0) & mended.kept
+    if is_displaced(corners_as_meant(inspected)[0], inspected.pixel_corners()[1]):
+        to_mend &= kinds != OUTSIDE_IMAGE
+    for index in np.flatnonzero(to_mend).tolist():
         words = BOX_FAULTS[int(kinds[index])].removeprefix("boxes ")
         rest = clipped[index, 2:] - clipped[index, :2]
         if words == "outside the image" and bool((rest >= _SMALLEST_REST).all()):

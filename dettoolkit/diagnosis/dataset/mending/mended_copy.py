@@ -22,7 +22,7 @@ from dettoolkit.diagnosis.dataset.mending.images import SetPlan, leave_out, plan
 from dettoolkit.errors import ConfigError, DataError
 
 # what only people can decide
-LEFT = ("class-not-in-training", "classes-differ", "no-boxes", "leaked-scene")
+LEFT = ("boxes-displaced", "class-not-in-training", "classes-differ", "no-boxes", "leaked-scene")
 
 
 def write_mended_copy(check: DatasetCheck, cfg: Any, folder: Path) -> list[Change]:
@@ -57,6 +57,12 @@ def write_mended_copy(check: DatasetCheck, cfg: Any, folder: Path) -> list[Chang
     except OSError as error:
         raise DataError(f"{folder}: the mended copy cannot be written: {error}") from error
     return changes
+
+
+def left_as_they_are(check: DatasetCheck) -> list[str]:
+    """Return what a mended copy leaves as it is, because only people can decide it."""
+    left = [finding for finding in check.findings if finding.kind in LEFT]
+    return [f"left as it is, for you to decide: {finding.title}: {finding.count}" for finding in left]
 
 
 def _leave_out_copies(check: DatasetCheck, plans: Sequence[SetPlan]) -> None:
@@ -142,7 +148,7 @@ def _annotations(inspected: InspectedSet, boxes: MendedBoxes, categories: Sequen
 
 def _write_changes(changes: Sequence[Change], check: DatasetCheck, folder: Path) -> None:
     left = [finding for finding in check.findings if finding.kind in LEFT]
-    lines = [*map(str, changes), *(f"left as it is, for you to decide: {finding.title}: {finding.count}" for finding in left)]
+    lines = [*map(str, changes), *left_as_they_are(check)]
     (folder / "changes.txt").write_text("\n".join(lines) + "\n" if lines else "nothing was changed\n", encoding="utf-8")
     data = {"changes": [asdict(change) for change in changes], "left": [finding.to_dict() for finding in left]}
     (folder / "changes.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

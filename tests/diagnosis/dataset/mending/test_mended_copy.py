@@ -96,6 +96,35 @@ def test_boxes_are_read_in_the_way_that_they_are_meant(copy: Copy, tmp_path: Pat
     assert all("boxes read anew (xyxy-read-as-xywh)" in change for change in changes)
 
 
+def test_boxes_by_their_centre_are_read_so(copy: Copy, tmp_path: Path) -> None:
+    meant = [box["bbox"] for box in copy.annotations]
+    copy.train["annotations"] = [
+        box | {"bbox": [x + width / 2, y + height / 2, width, height]}
+        for box in copy.annotations
+        for x, y, width, height in [box["bbox"]]
+    ]
+
+    train, changes = mend(copy, tmp_path / "out")
+
+    assert [row["bbox"] for row in train["annotations"]] == [pytest.approx(bbox, abs=2.001) for bbox in meant]
+    assert all("(centre-read-as-corner)" in change or "clipped" in change for change in changes)
+
+
+def test_boxes_that_are_all_displaced_are_left_and_told(drawn: Copy, tmp_path: Path) -> None:
+    for box in drawn.annotations:
+        box["bbox"] = [box["bbox"][0] + 70, box["bbox"][1] + 70, *box["bbox"][2:]]
+    written = [box["bbox"] for box in drawn.annotations]
+    (tmp_path / "out").mkdir()
+
+    changes = write_mended_copy(drawn.check(), drawn.config(), tmp_path / "out")
+
+    assert changes == []
+    train = json.loads((tmp_path / "out/train.json").read_text())
+    assert [row["bbox"] for row in train["annotations"]] == [pytest.approx(bbox) for bbox in written]
+    told = (tmp_path / "out/changes.txt").read_text()
+    assert told.startswith("left as it is, for you to decide: boxes outside the image in data sets where more than a quarter")
+
+
 def test_images_that_cannot_be_read_are_left_out_and_others_renamed(copy: Copy, tmp_path: Path) -> None:
     gone, no_image, cut, png, odd = (copy.images[index]["file_name"] for index in range(5))
     copy.file(0).unlink()
