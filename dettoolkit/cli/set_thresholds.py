@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     thresholds, points = score_thresholds(curves, info.class_names, wish, info.name)
     write(output, {**data, SCORE_THRESHOLDS: thresholds.to_dict()})
     print(threshold_table(info.class_names, points))
-    print(f"{output} written: score thresholds for {wish} on {info.name}, {len(measured.images)} images")
+    measured_on = f"{info.name}, {len(measured.images)} images, by the detections in {measured.folder}"
+    print(f"{output} written: score thresholds for {wish} on {measured_on}")
 
 
 def _run_of(path: Path) -> Path:

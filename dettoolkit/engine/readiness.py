@@ -11,6 +11,8 @@ from fvcore.common.config import CfgNode
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from dettoolkit.config import RUN_SCHEMA
+from dettoolkit.config.check import Checker
 from dettoolkit.config.yaml_reader import parse, plain
 from dettoolkit.data.datasets.dataset import DetectionDataset
 from dettoolkit.diagnosis.anchors import anchors_in_one_line
@@ -19,6 +21,7 @@ from dettoolkit.distributed import is_main_process, world_size
 from dettoolkit.engine.run_folder import RunFolder
 from dettoolkit.errors import ConfigError, TrainingError, listed
 from dettoolkit.modeling.layers import HostSyncBatchNorm
+from dettoolkit.registry.schema import Problems
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +102,9 @@ def tell_other_settings(cfg: CfgNode, folder: RunFolder) -> None:
     if not folder.config_file.is_file():
         return
     trained, _ = parse(folder.config_file.read_text(encoding="utf-8"), str(folder.config_file))
-    before, now = _flat(_settings(trained)), _flat(_settings(plain(cfg)))
+    problems = Problems()
+    complete = Checker(problems).node(RUN_SCHEMA, trained, "")  # with the defaults of keys that are newer than the run
+    before, now = _flat(_settings(trained if problems.rows else plain(complete))), _flat(_settings(plain(cfg)))
     pairs = {key: (before.get(key, "(not set)"), now.get(key, "(not set)")) for key in {**before, **now}}
     changed = [f"{key}: {old} -> {new}" for key, (old, new) in pairs.items() if old != new]
     if changed:

@@ -18,6 +18,7 @@ from dettoolkit.structures import Batch
 if TYPE_CHECKING:  # hooks are made for the trainer, not the other way round
     from dettoolkit.engine.hooks.hook import Hook
 from dettoolkit.engine.finite_losses import FiniteLosses, NotedStep
+from dettoolkit.engine.hook_order import check_order
 from dettoolkit.engine.look_ahead import LookAhead
 from dettoolkit.engine.precision import autocast
 from dettoolkit.errors import CheckpointError, ConfigError
@@ -58,7 +59,7 @@ class Trainer:
         deferred: whether losses are looked at only where something is due; None: where that is possible.
 
     Raises:
-        ConfigError: two hooks keep state under the same name.
+        ConfigError: two hooks keep state under the same name, or one stands before another that it needs.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Trainer:
         self.recorded: dict[str, float] = {}
         self.latest_evaluation: dict[str, float] = {}
         self.stop_reason: str | None = None
+        check_order(self.hooks)
         names = [hook.name for hook in self.hooks if hook.state_dict()]
         if len(set(names)) != len(names):
             raise ConfigError(f"HOOKS: hooks keep their state under their names, and one stands twice: {', '.join(names)}.")

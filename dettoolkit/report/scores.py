@@ -46,7 +46,7 @@ def score_section(analysis: DetectionAnalysis | None) -> ScoreSection | None:
     names, points = analysis.class_names, analysis.operating_points
     colors = [hex_color(class_color(label)) for label in range(len(names))]
     rows = [_row(name, point, color) for name, point, color in zip(names, points, colors, strict=True)]
-    columns = ("Score from", "Precision", "Recall", "F1", "Right", "False", "Missed")
+    columns = ("Score from", "Precision", "Recall", "F1", "Right", "False", "Not found")
     return ScoreSection(
         wish_in_words(analysis.thresholds.wish),
         Grid("Thresholds by class", "Class", columns, rows),

@@ -113,3 +113,20 @@ def test_an_evaluation_that_cannot_begin_leaves_no_folder(
             evaluate(small_config(*overrides))
     assert not (_folder(cfg) / "evaluation").exists()
     assert not (tmp_path / "new").exists()
+
+
+def test_keys_that_are_newer_than_the_run_are_no_other_settings(
+    trained: tuple[CfgNode, dict[str, float]], small_config: SmallConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = _folder(trained[0]) / "config.yaml"
+    text = file.read_text(encoding="utf-8")
+    older = "\n".join(line for line in text.splitlines() if "PRIOR_PROBABILITY" not in line and "DROP_EMPTY" not in line)
+    assert older != text
+    file.write_text(older, encoding="utf-8")
+    try:
+        evaluate(small_config())
+        assert "other settings" not in capfd.readouterr().err
+        evaluate(small_config("MODEL.HEAD.PRIOR_PROBABILITY", 0.02))
+        assert "MODEL.HEAD.PRIOR_PROBABILITY: 0.01 -> 0.02" in "".join(capfd.readouterr())
+    finally:
+        file.write_text(text, encoding="utf-8")

@@ -28,6 +28,8 @@ class PeriodicCheckpoint(Hook):
         keep: how many of the periodic files stay.
     """
 
+    stands_after = ("EMA", "Evaluation", "BestCheckpoint", "EarlyStopping")
+
     def __init__(self, checkpointer: Checkpointer, period: str | int = "1ep", keep: int = 2) -> None:
         self.checkpointer = checkpointer
         self.period = Duration.parse(period)
@@ -93,6 +95,8 @@ class BestCheckpoint(Hook):
             called by its whole name, ``<data set>/bbox/AP``.
         mode: whether larger or smaller is better.
     """
+
+    stands_after = ("Evaluation", "EMA")
 
     def __init__(self, checkpointer: Checkpointer, metric: str = "bbox/AP", mode: Literal["max", "min"] = "max") -> None:
         self.checkpointer = checkpointer

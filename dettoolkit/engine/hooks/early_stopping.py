@@ -41,6 +41,8 @@ class EarlyStopping(Hook):
         ValueError: a number out of range.
     """
 
+    stands_after = ("Evaluation",)
+
     def __init__(
         self,
         evaluations: Sequence[DatasetEvaluation],

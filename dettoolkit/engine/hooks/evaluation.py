@@ -30,6 +30,8 @@ class Evaluation(Hook):
         checkpointer: is told the score thresholds that ``EVALUATION.THRESHOLDS`` leads to (wired).
     """
 
+    stands_after = ("EMA",)
+
     def __init__(
         self,
         evaluations: Sequence[DatasetEvaluation],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from dettoolkit.engine.trainer import Trainer
@@ -13,7 +13,12 @@ class Hook:
 
     Hooks are called in the order of the config's list and know nothing of each other: what one has to say, it leaves
     with the trainer.
+
+    Attributes:
+        stands_after: names of hooks whose work it needs; one of these further down in the list is a mistake.
     """
+
+    stands_after: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:

@@ -26,6 +26,8 @@ class MetricWriters(Hook):
         period: steps between two lines.
     """
 
+    stands_after = ("Evaluation",)
+
     PARTS = {  # noqa: RUF012
         "WRITERS": ListOf(
             Component(WRITERS, wired=("folder",)),

@@ -40,6 +40,8 @@ class Report(Hook):
         train_dataset: that is trained on (wired).
     """
 
+    stands_after = ("Evaluation", "MetricWriters")
+
     def __init__(
         self,
         model: nn.Module,
