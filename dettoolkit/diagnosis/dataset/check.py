@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dettoolkit.diagnosis.dataset.boxes import broken_boxes, duplicate_boxes
 from dettoolkit.diagnosis.dataset.classes import class_counts, class_findings
-from dettoolkit.diagnosis.dataset.images import OUTSIDE, files_to_scan, formats, image_findings
+from dettoolkit.diagnosis.dataset.images import OUTSIDE, files_to_scan, formats, image_findings, settle_exchanged_sizes
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet, inspect_dataset
 from dettoolkit.diagnosis.dataset.kinds import found, found_by_parser, joined
 from dettoolkit.diagnosis.dataset.readings import reading_findings
@@ -128,7 +128,7 @@ def box_findings(inspected: InspectedSet) -> Iterator[Finding]:
 def _scanned(
     inspected: InspectedSet, decode: bool, workers: int, kept: Callable[[Tensor], PictureDigest]
 ) -> list[ScannedImage | None]:
-    """Look into the images of a set, and note their sizes where the annotations say none."""
+    """Look into the images of a set, and note their sizes where the annotations say none, or exchange the two numbers."""
     scans: list[ScannedImage | None] = [None if inspected.image_root is None else OUTSIDE] * len(inspected.images)
     indices = files_to_scan(inspected)
     if inspected.image_root is None:
@@ -139,6 +139,7 @@ def _scanned(
         scans[index] = scan
         if scan.header is not None and inspected.images[index].stated_size is None:
             inspected.sizes[index] = scan.header.size
+    settle_exchanged_sizes(inspected, scans)
     return scans
 
 

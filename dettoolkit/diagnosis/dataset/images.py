@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from dettoolkit.data.datasets.entries import judged_boxes
 from dettoolkit.data.datasets.paths import leaves_folder
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet
 from dettoolkit.diagnosis.dataset.kinds import found
@@ -25,11 +26,37 @@ def files_to_scan(inspected: InspectedSet) -> list[int]:
     return [index for index, image in enumerate(inspected.images) if not leaves_folder(image.file_name)]
 
 
+def settle_exchanged_sizes(inspected: InspectedSet, scans: Sequence[ScannedImage | None]) -> None:
+    """Give images the size of their file where the annotations exchange width and height, so that boxes are held against it.
+
+    An image that was turned after it was annotated looks the same but for its boxes: they decide, those of all such images of
+    the set together, for near squares hold them either way.
+    """
+    exchanged = [index for index, scan in enumerate(scans) if _is_exchanged(inspected.images[index].stated_size, scan)]
+    stated = inspected.sizes.copy()
+    of_them = np.isin(inspected.boxes.images, exchanged)
+
+    def broken() -> int:
+        corners, sizes = inspected.pixel_corners()
+        return int((judged_boxes(corners[of_them], sizes[of_them])[1] > 0).sum())
+
+    before = broken()
+    inspected.sizes[exchanged] = stated[exchanged, ::-1]
+    if broken() > before:
+        inspected.sizes = stated
+
+
+def _is_exchanged(stated: tuple[int, int] | None, scan: ScannedImage | None) -> bool:
+    if stated is None or scan is None or scan.header is None or scan.header.orientation != 1:
+        return False
+    return stated != scan.header.size and stated[::-1] == scan.header.size
+
+
 def image_findings(inspected: InspectedSet, scans: Sequence[ScannedImage | None]) -> Iterator[Finding]:
     """Yield what the files of a set's images show.
 
     Args:
-        inspected: its ``sizes`` have those of the files where the annotations say none.
+        inspected: its ``sizes`` have those of the files where the annotations say none, or exchange width and height.
         scans: one for each image; None for images without a file.
     """
     by_kind: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -56,6 +83,8 @@ def _kinds(inspected: InspectedSet, index: int, scan: ScannedImage) -> Iterator[
     shown = f"{header.size[1]} x {header.size[0]}"
     if stated is not None and stated != header.size:
         kind = "exif-trap" if stated == header.stored_size else "image-size-mismatch"
+        if tuple(inspected.sizes[index].tolist()) == header.size:
+            kind = "exchanged-size"
         turned = f" after its EXIF orientation {header.orientation}" if header.orientation != 1 else ""
         yield kind, f"{image.file_name}: the annotations say {stated[1]} x {stated[0]}, the image is {shown}{turned}"
     elif header.orientation != 1:

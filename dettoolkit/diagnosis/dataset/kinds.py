@@ -72,6 +72,11 @@ KINDS = {
         "annotations made on the stored pixels of images that their EXIF orientation turns",
         "Turn the stored images and remove the tag, or turn the boxes with the image (--fix does).",
     ),
+    "exchanged-size": Kind(
+        "error",
+        "images whose width and height are exchanged in the annotations",
+        "Exchange the two numbers (--fix does); the boxes fit the image as it is.",
+    ),
     "image-size-mismatch": Kind(
         "error",
         "images of another size than their annotations say",

@@ -28,6 +28,7 @@ class ImagePlan:
         left_out: why it is not in the copy; empty where it is.
         is_turned: whether its pixels are written upright, without an orientation.
         orientation: by which its boxes must be turned, because they were drawn on the stored pixels; 1: not.
+        is_exchanged: whether its annotations exchanged its width and height.
         scale: (x, y) by which its boxes must be multiplied, because the image was resized after they were drawn.
     """
 
@@ -36,6 +37,7 @@ class ImagePlan:
     left_out: str = ""
     is_turned: bool = False
     orientation: int = 1
+    is_exchanged: bool = False
     scale: tuple[float, float] = (1.0, 1.0)
 
 
@@ -100,6 +102,9 @@ def _planned(inspected: InspectedSet, index: int, scan: ScannedImage) -> ImagePl
     if stated == header.stored_size:
         plan.orientation = header.orientation
         return plan
+    if tuple(inspected.sizes[index].tolist()) == header.size:
+        plan.is_exchanged = True
+        return plan
     scale_y, scale_x = (found / side for found, side in zip(header.size, stated, strict=True))
     if abs(scale_x / scale_y - 1) > _SAME_PROPORTIONS:
         plan.left_out = f"it is {header.size[1]} x {header.size[0]}, its annotations say {stated[1]} x {stated[0]}"
@@ -116,6 +121,8 @@ def _told(inspected: InspectedSet, index: int, plan: ImagePlan) -> list[str]:
         told.append(f"pixels turned as its EXIF orientation says, written without it as {plan.file_name}")
     elif plan.file_name != inspected.images[index].file_name.replace("\\", "/"):
         told.append(f"renamed to {plan.file_name}, by its format")
+    if plan.is_exchanged:
+        told.append(f"size corrected to {plan.size[1]} x {plan.size[0]}: width and height were exchanged")
     if plan.orientation != 1:
         told.append(f"boxes turned with the image (EXIF orientation {plan.orientation})")
     if plan.scale != (1.0, 1.0):

@@ -143,6 +143,34 @@ def test_images_that_cannot_be_read_are_left_out_and_others_renamed(copy: Copy, 
     assert f"train: {png}: renamed to {Path(png).with_suffix('.png')}, by its format" in changes
 
 
+def test_exchanged_width_and_height_are_corrected(drawn: Copy, tmp_path: Path) -> None:
+    boxes, sizes = [box["bbox"] for box in drawn.annotations], [(row["width"], row["height"]) for row in drawn.images]
+    for row in drawn.images:
+        row["width"], row["height"] = row["height"], row["width"]
+    finding = drawn.findings()["exchanged-size"]
+    assert (finding.count, finding.examples[0].text) == (
+        12,
+        "train_0.jpg: the annotations say 120 x 128, the image is 128 x 120",
+    )
+
+    train, changes = mend(drawn, tmp_path / "out")
+
+    assert [(row["width"], row["height"]) for row in train["images"]] == sizes
+    assert [row["bbox"] for row in train["annotations"]] == [pytest.approx(bbox) for bbox in boxes]
+    assert changes[0] == "train: train_0.jpg: size corrected to 128 x 120: width and height were exchanged"
+    assert len(changes) == 12
+
+
+def test_an_image_that_was_turned_after_its_boxes_is_no_exchanged_size(drawn: Copy, tmp_path: Path) -> None:
+    drawn.open(0).transpose(Image.Transpose.ROTATE_90).save(drawn.file(0), quality=95)  # now 120 wide, 128 high
+    drawn.annotation(100, 10, 28, 20, image=0)  # at the right edge of the 128 that the image had
+
+    train, changes = mend(drawn, tmp_path / "out")
+
+    assert len(train["images"]) == 11
+    assert changes == ["train: train_0.jpg: image left out: it is 120 x 128, its annotations say 128 x 120"]
+
+
 def test_boxes_of_an_image_that_was_resized_are_scaled(drawn: Copy, tmp_path: Path) -> None:
     drawn.open(0).resize((64, 60)).save(drawn.file(0), quality=95)
     box = drawn.annotations[0]["bbox"]
