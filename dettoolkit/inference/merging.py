@@ -124,6 +124,14 @@ def build_views(datasets: Mapping[str, Any], model: Any) -> tuple[Views | None, 
     if views.is_plain:
         return None, None
     nms = NMS.build(datasets["TEST_VIEWS"]["MERGE"], "DATASETS.TEST_VIEWS.MERGE")
+    of_one_look = getattr(getattr(model, "decoder", None), "nms", None)
+    if getattr(nms, "averages_scores", False) and getattr(of_one_look, "keeps_overlaps", False):
+        merge, own = type(nms).__name__, type(of_one_look).__name__
+        raise ConfigError(
+            f"DATASETS.TEST_VIEWS.MERGE: {merge} averages the scores of boxes that overlap, and {own} leaves an object many "
+            f"boxes of low scores: all scores would be low. Merge by {own} or BatchedNMS (--merge), or take another NMS for "
+            "one look."
+        )
     return views, ViewMerger(nms, getattr(getattr(model, "decoder", None), "max_detections", 100), views.least_overlap)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -31,6 +32,8 @@ from dettoolkit.inference.prediction_stream import Prediction, PredictionStream
 from dettoolkit.inference.stored_detector import StoredDetector
 from dettoolkit.modeling.compiling import INFERENCE_MULTIPLE, compiled_for_inference
 from dettoolkit.structures import Batch, DatasetInfo, Detections, ScoreThresholds
+
+logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -72,6 +75,11 @@ class Predictor:
     ) -> None:
         self.info = info
         self.score_thresholds = score_thresholds
+        if score_thresholds is not None and (views or nms):
+            logger.warning(
+                "the score thresholds were measured with the detector's own looks and NMS; with others, scores mean something "
+                "else. A threshold of your own overrules them (score_threshold, --score-threshold)."
+            )
         self.device = process_device(device)
         memory_format = torch.channels_last if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
         model = model.to(self.device).to(memory_format=memory_format).eval()

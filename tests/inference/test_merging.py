@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from dettoolkit.data.views import View, Views
 from dettoolkit.errors import ConfigError
 from dettoolkit.inference.image_input import as_sample
 from dettoolkit.inference.merging import ViewMerger, build_views, chosen_views
-from dettoolkit.modeling.dense.nms import BatchedNMS, WeightedBoxFusion
+from dettoolkit.modeling.dense.nms import BatchedNMS, SoftNMS, WeightedBoxFusion
 from dettoolkit.structures import Detections
 
 SIZE = (300, 400)
@@ -139,3 +140,11 @@ def test_chosen_keys_replace_stored_ones_and_are_checked() -> None:
         chosen_views(DEFAULT, {"FLIP": "diagonal"})
     with pytest.raises(ConfigError, match=r"TILES.*TILE_SIZE"):
         chosen_views(DEFAULT, {"TILES": 3})
+
+
+def test_fusion_of_what_soft_nms_leaves_is_refused() -> None:
+    model = SimpleNamespace(decoder=SimpleNamespace(nms=SoftNMS(), max_detections=100))
+    node = {**DEFAULT, "FLIP": "horizontal", "MERGE": {"NAME": "WeightedBoxFusion"}}
+    with pytest.raises(ConfigError, match=r"MERGE: WeightedBoxFusion averages .* SoftNMS leaves an object many boxes"):
+        build_views({"TEST_TRANSFORMS": [], "TEST_VIEWS": node}, model)
+    build_views({"TEST_TRANSFORMS": [], "TEST_VIEWS": {**node, "MERGE": {"NAME": "SoftNMS"}}}, model)

@@ -55,6 +55,16 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "noise.png"
 
 
+@pytest.mark.parametrize(
+    ("more", "told"), [({}, False), ({"nms": {"NAME": "SoftNMS"}}, True), ({"views": {"FLIP": "both"}}, True)]
+)
+def test_thresholds_of_other_looks_are_told(
+    with_thresholds: Path, caplog: pytest.LogCaptureFixture, more: dict[str, Any], told: bool
+) -> None:
+    Predictor.from_checkpoint(with_thresholds, "cpu", **more)
+    assert ("were measured with the detector's own looks and NMS" in caplog.text) == told
+
+
 def test_a_predictor_obeys_what_the_checkpoint_holds(checkpoint: Path, with_thresholds: Path, picture: Path) -> None:
     (everything,) = Predictor.from_checkpoint(checkpoint, "cpu")([picture])
     predictor = Predictor.from_checkpoint(with_thresholds, "cpu")

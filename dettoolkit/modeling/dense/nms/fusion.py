@@ -32,6 +32,8 @@ class WeightedBoxFusion:
         ValueError: a threshold outside of 0..1.
     """
 
+    averages_scores = True
+
     def __init__(
         self, iou_threshold: float = 0.55, score: Literal["average", "max"] = "average", class_agnostic: bool = False
     ) -> None:

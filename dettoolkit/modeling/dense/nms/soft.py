@@ -32,6 +32,8 @@ class SoftNMS:
         ValueError: a number out of range.
     """
 
+    keeps_overlaps = True  # an object keeps many boxes of low scores, which fusion must not average in
+
     def __init__(
         self,
         method: Literal["gaussian", "linear"] = "gaussian",
