@@ -85,6 +85,11 @@ def _names(arguments: argparse.Namespace, cfg: Any) -> list[str]:
     names = arguments.datasets or [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
     if not names:
         raise ConfigError("DATASETS.TRAIN and DATASETS.TEST are empty: there is nothing to check; --datasets NAME names sets.")
+    for name in names:
+        if "." in name and name not in cfg.DATASETS.CATALOG:  # a config value that --datasets took for another name
+            raise ConfigError(
+                f"--datasets: no data set {name!r}. KEY VALUE pairs come before --datasets, or after another option."
+            )
     return list(dict.fromkeys(names))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_a_clean_set_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     write(SOUND)
     assert check() == 0
     out = capsys.readouterr().out
-    assert "mine (train): 2 images, 1 boxes; cat 1\n" in out
+    assert "mine (train): 2 images, 1 box; cat 1\n" in out
     assert "hint empty-images: images without boxes: 1\n" in out  # a hint is no fault
 
 
@@ -124,12 +125,35 @@ def test_nothing_outside_of_the_folder_of_images_is_opened(tmp_path: Path, capsy
 
     page = Path("page/index.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 1  # image 2, with its broken box
-    assert page.count("leads out of the folder of the images; it was not opened</p>") >= len(names)
+    assert page.count(">No picture") >= len(names)
     written = [file for folder in ("page", "mended") for file in Path(folder).rglob("*") if file.is_file()]
     texts = [file.read_bytes() for file in [*written, Path("check.json")]]
     texts.append(capsys.readouterr().out.encode())
     assert not [text for text in texts if b"TOPSECRET" in text or picture.read_bytes() in text]
     assert sorted(file.name for file in written if file.suffix == ".png") == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    "more", [["DATASETS.TRAIN", "[]", "--datasets", "mine"], ["--datasets", "mine", "--quick", "DATASETS.TRAIN", "[]"]]
+)
+def test_a_set_that_no_run_uses_is_said_to_be_so(capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
+    write(SOUND)
+    assert check(*more) == 0
+    words = "mine (in neither TRAIN nor TEST: its classes are not compared with the others'): 2 images, 1 box; cat 1\n"
+    assert words in capsys.readouterr().out
+
+
+def test_a_card_says_each_thing_once() -> None:
+    write([*SOUND, NO_AREA | {"category_id": 99, "bbox": [5, 6, 9, 9]}, *[{**SOUND[0], "id": 3}]])
+    Path("2.png").write_text("no image")
+    assert check("--output", "page") == 1
+    page = Path("page/index.html").read_text()
+    assert page.count("expected an image") == page.count('<p class="broken">No picture')
+    assert "cat [1, 2, 31, 22] is at the very same place as cat of annotation 1" in page
+    (fault,) = (
+        one for one in json.loads(Path("page/findings.json").read_text())["findings"] if one["kind"] == "unknown-category"
+    )
+    assert unescape(page).count(fault["examples"][0]["text"]) == 1
 
 
 def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +170,7 @@ def test_a_mended_copy_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
         (["DATASETS.CATALOG.mine.ANNOTATIONS", "gone.json"], "gone.json: no such annotation file"),
         (["DATASETS.TRAIN", "[]"], "DATASETS.TRAIN and DATASETS.TEST are empty"),
         (["--datasets", "mini"], "no data set 'mini'. Did you mean 'mine'?"),
+        (["--datasets", "mine", "DATASETS.ROOT", "."], "no data set 'DATASETS.ROOT'. KEY VALUE pairs come before --datasets"),
         (["--fix", "out", "--quick"], "--fix needs the pixels, and --quick reads none"),
         (["--fix", "1.png"], "--fix: 1.png is there and not empty; nothing in it is overwritten"),
         (["--overlaps", "--quick"], "--overlaps needs the pixels"),

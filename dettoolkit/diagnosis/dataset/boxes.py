@@ -113,9 +113,12 @@ def _pairs(
     def words(k: int) -> str:
         other, number = int(earlier[k]), in_image[int(inspected.boxes.images[later[k]])]
         shift = float(np.abs(corners[later[k]] - corners[other]).max())
-        where = inspected.boxes.places[other].rpartition(": ")[2] or f"box {other}"
+        far = "is at the very same place as" if shift == 0 else f"differs by {shift:g} pixel{'s' * (shift != 1)} at most from"
+        place = inspected.boxes.places[other].rpartition(": ")[2]
+        # a set that is built knows no places any more, and a running number of its own nobody could find in a file
+        where = f"of {place}" if place else f"[{', '.join(f'{value:g}' for value in corners[other])}]"
         more = f", one of {number} in this image" if number > 1 else ""
-        return f"differs by {shift:g} pixels at most from {names[inspected.boxes.labels[other]]} of {where}{more}"
+        return f"{far} {names[inspected.boxes.labels[other]]} {where}{more}"
 
     examples = (inspected.box_example(int(later[k]), corners, words(k)) for k in order)
     return found(kind, len(later), examples)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dettoolkit.data import check_same_classes
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet
-from dettoolkit.diagnosis.dataset.kinds import found
+from dettoolkit.diagnosis.dataset.kinds import counted, found
 from dettoolkit.errors import DataError
 from dettoolkit.structures import Finding, FindingExample
 
@@ -76,9 +76,16 @@ def _unused(train: dict[str, int], test: dict[str, int]) -> Iterator[Finding]:
     unused = [name for name in train if name not in learned and name not in only_tested]
     untested = [name for name in learned if test.get(name) == 0] if any(test.values()) else []
     yield from found("unused-class", len(unused), [FindingExample(name) for name in unused])
-    examples = [FindingExample(f"{name}: {test[name]} boxes in the test sets, none to learn from") for name in only_tested]
+    examples = [
+        FindingExample(f"{name}: {counted(test[name], 'box', 'boxes')} in the test sets, none to learn from")
+        for name in only_tested
+    ]
     yield from found("class-not-in-training", len(only_tested), examples)
-    yield from found("class-not-in-test", len(untested), [FindingExample(f"{name}: {train[name]} boxes") for name in untested])
+    yield from found(
+        "class-not-in-test",
+        len(untested),
+        [FindingExample(f"{name}: {counted(train[name], 'box', 'boxes')}") for name in untested],
+    )
 
 
 def _rare(counts: dict[str, int]) -> Iterator[Finding]:
@@ -87,7 +94,9 @@ def _rare(counts: dict[str, int]) -> Iterator[Finding]:
     frequent = max(counts, key=lambda name: counts[name])
     rare = sorted((count, name) for name, count in counts.items() if 0 < count * IMBALANCE <= counts[frequent])
     examples = [
-        FindingExample(f"{name}: {count} boxes, 1 to {counts[frequent] / count:.0f} of {frequent} ({counts[frequent]})")
+        FindingExample(
+            f"{name}: {counted(count, 'box', 'boxes')}, 1 to {counts[frequent] / count:.0f} of {frequent} ({counts[frequent]})"
+        )
         for count, name in rare
     ]
     yield from found("class-imbalance", len(rare), examples)

@@ -10,13 +10,13 @@ import numpy as np
 
 from dettoolkit.data.datasets.entries import judged_boxes
 from dettoolkit.data.datasets.paths import leaves_folder
-from dettoolkit.diagnosis.dataset.inspection import InspectedSet
+from dettoolkit.diagnosis.dataset.inspection import LEADS_OUT, InspectedSet
 from dettoolkit.diagnosis.dataset.kinds import found
 from dettoolkit.diagnosis.dataset.scanning import SUFFIXES, ScannedImage
 from dettoolkit.structures import Finding
 
 _FILE_FAULTS = ("missing-image", "unreadable-image", "truncated-image", "unfit-image", "image-outside-folder")
-OUTSIDE = ScannedImage(None, "image-outside-folder", "its name leads out of the folder of the images; it was not opened")
+OUTSIDE = ScannedImage(None, "image-outside-folder", LEADS_OUT)
 
 
 def files_to_scan(inspected: InspectedSet) -> list[int]:

@@ -21,6 +21,7 @@ from dettoolkit.data.image_form import as_shown
 from dettoolkit.errors import DataError
 from dettoolkit.structures import DatasetInfo, FindingExample
 
+LEADS_OUT = "its name leads out of the folder of the images; it was not opened"
 Use = Literal["train", "test"]
 
 
@@ -112,7 +113,7 @@ class InspectedSet:
         if self.image_root is None:
             return self.dataset.read_image(image.image_id)
         if leaves_folder(image.file_name):  # pages are passed on, and must not show what else the computer holds
-            raise DataError(f"{image.file_name!r} leads out of the folder of the images; it was not opened")
+            raise DataError(LEADS_OUT)
         return as_shown(self.dataset.form.read(self.image_root / image.file_name))
 
     def pixel_corners(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

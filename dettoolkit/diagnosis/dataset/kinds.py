@@ -174,6 +174,11 @@ _KIND_OF_WORDS = {
 }
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun: ``1 box``, ``2 boxes``; ``more``: the plural where an s does not make it."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
 def found(kind: str, count: int, examples: Iterable[FindingExample]) -> list[Finding]:
     """Return the finding of a kind in a list, or an empty list where ``count`` is 0; examples: the worst first."""
     if not count:

@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from dettoolkit.diagnosis.dataset.check import DatasetCheck
+from dettoolkit.diagnosis.dataset.kinds import counted
 from dettoolkit.structures import Finding, FindingExample
 
 _SHOWN = 5  # examples of a finding
 _CLASSES_SHOWN = 20
+_UNUSED = "in neither TRAIN nor TEST: its classes are not compared with the others'"  # its pictures are
 
 
 def as_text(check: DatasetCheck, shown: int = _SHOWN) -> str:
@@ -63,10 +65,11 @@ def _summary(summary: dict[str, Any]) -> str:
     most = Counter(summary["classes"]).most_common(_CLASSES_SHOWN)
     classes = ", ".join(f"{name} {number}" for name, number in most)
     rest = len(summary["classes"]) - len(most)
-    uses = f" ({' and '.join(summary['uses'])})" if summary["uses"] else ""
+    uses = " and ".join(summary["uses"]) or _UNUSED
     crowds = f", {summary['crowd_boxes']} of them crowds" if summary["crowd_boxes"] else ""
     more = f" and {rest} more" if rest else ""
-    return f"{summary['name']}{uses}: {summary['images']} images, {summary['boxes']} boxes{crowds}; {classes}{more}"
+    images, boxes = counted(summary["images"], "image"), counted(summary["boxes"], "box", "boxes")
+    return f"{summary['name']} ({uses}): {images}, {boxes}{crowds}; {classes}{more}"
 
 
 def _total(findings: Sequence[Finding]) -> str:

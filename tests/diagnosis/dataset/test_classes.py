@@ -36,7 +36,7 @@ def test_who_has_which_class() -> None:
     assert found(train, test) == {
         "unused-class": ["cow"],
         "class-not-in-training": ["dog: 5 boxes in the test sets, none to learn from"],
-        "class-not-in-test": ["pig: 1 boxes"],
+        "class-not-in-test": ["pig: 1 box"],
     }
 
 

@@ -27,9 +27,9 @@ def test_boxes_and_classes_are_looked_at_without_images() -> None:
     assert found["duplicate-boxes"].examples[0].image_id == 7
     assert in_one_line(found["duplicate-boxes"]) == (
         "boxes that stand twice: same class, same place: 1, such as "
-        "mine: cat [11, 10, 61, 60] differs by 1 pixels at most from cat of box 0 (a.png)"
+        "mine: cat [11, 10, 61, 60] differs by 1 pixel at most from cat [10, 10, 60, 60] (a.png)"
     )
-    assert "dog: 1 boxes in the test sets" in in_one_line(found["class-not-in-training"])
+    assert "dog: 1 box in the test sets" in in_one_line(found["class-not-in-training"])
 
 
 def test_a_sound_set_has_nothing_to_tell(drawn: Any) -> None:

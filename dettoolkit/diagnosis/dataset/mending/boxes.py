@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dettoolkit.data.datasets.entries import BOX_FAULTS, judged_boxes
 from dettoolkit.diagnosis.dataset.boxes import duplicate_pairs
 from dettoolkit.diagnosis.dataset.inspection import InspectedSet
+from dettoolkit.diagnosis.dataset.kinds import counted
 from dettoolkit.diagnosis.dataset.mending.changes import Change
 from dettoolkit.diagnosis.dataset.mending.images import SetPlan
 from dettoolkit.diagnosis.dataset.readings import OUTSIDE_IMAGE, corners_as_meant, is_displaced
@@ -73,7 +74,7 @@ def _read_anew(inspected: InspectedSet, plan: SetPlan) -> NDArray[np.float64]:
     """Return corners in pixels, read in the way that they are meant."""
     corners, chosen, kind = corners_as_meant(inspected)
     for index, number in zip(*np.unique(inspected.boxes.images[chosen], return_counts=True), strict=True):
-        _tell(inspected, plan, int(index), f"{number} boxes read anew ({kind})")
+        _tell(inspected, plan, int(index), f"{counted(number, 'box', 'boxes')} read anew ({kind})")
     return corners
 
 
