@@ -80,7 +80,7 @@ def propose(
         ),
         Advice("SOLVER.REFERENCE_BATCH_SIZE", reference, "the batch that BASE_LR is meant for"),
         Advice("SOLVER.BASE_LR", cfg.SOLVER.BASE_LR, f"as configured; training scales it with the batch, to {rate:g}"),
-        Advice("SOLVER.LENGTH", f"{epochs}ep", why_epochs),
+        Advice("SOLVER.LENGTH", f"{epochs}ep", f"{why_epochs}; the config itself has {cfg.SOLVER.LENGTH}"),
         Advice("SOLVER.WARMUP.LENGTH", warm, why_warm),
         Advice("SOLVER.AMP", cfg.SOLVER.AMP, _why_precision(cfg.SOLVER.AMP, machine.is_gpu)),
         Advice("DATALOADER.NUM_WORKERS", number, why_workers),
