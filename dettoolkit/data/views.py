@@ -72,6 +72,7 @@ class Views:
         self.tile_size = None if sides is None else (sides[0], sides[1])  # a tuple, whatever the config had
         self.tile_overlap = tile_overlap
         self.whole_image = whole_image
+        self.scales = tuple(scales)
         looks = product(scales, _FLIPS[flip])
         self.pipelines = [InferencePipeline([*_scaled(nodes, scale), *_flipped(names)], path) for scale, names in looks]
 
@@ -83,8 +84,8 @@ class Views:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each image is looked at once, as a whole."""
-        return len(self.pipelines) == 1 and self.tile_size is None
+        """Whether each image is looked at once, as a whole and as the transforms give it."""
+        return len(self.pipelines) == 1 and self.scales == (1.0,) and self.tile_size is None
 
     def of(self, size: tuple[int, int]) -> list[View]:
         """Return the views of an image of (height, width) ``size``; the whole image by the first pipeline comes first."""

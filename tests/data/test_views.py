@@ -109,3 +109,9 @@ def test_one_look_is_plain() -> None:
     assert Views(RESIZE).is_plain
     assert not Views(RESIZE, flip="horizontal").is_plain
     assert not Views(RESIZE, tile_size=10).is_plain
+
+
+def test_a_single_scale_other_than_1_is_no_plain_look() -> None:
+    views = Views(RESIZE, scales=[2.0])
+    assert not views.is_plain
+    assert tuple(views.sample(sample(), 0)["image"].shape[-2:]) == (120, 180)
