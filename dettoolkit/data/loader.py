@@ -251,7 +251,7 @@ def build_test_loader(
     """
     pipeline: InferencePipeline | Views = InferencePipeline(transform_nodes)
     num_views = None
-    if views is not None and not views.is_plain:
+    if views is not None:
         pipeline, num_views = views, [len(views.of((height, width))) for height, width in dataset.records.sizes.tolist()]
     source = BatchSource(dataset, pipeline, _padding(divisibility, pad_to), plugins=Plugins(plugins))
     sampler = InferenceSampler(len(dataset), batch_size, rank, world_size, num_views)
